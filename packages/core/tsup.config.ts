@@ -1,0 +1,23 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: { index: 'src/index.ts', thread: 'src/threads/entry.ts' },
+  format: ['esm', 'cjs'],
+  dts: { entry: { index: 'src/index.ts' } },
+  target: 'node22',
+  sourcemap: true,
+  clean: true,
+  // A worker starts from one file: each entry carries what it needs.
+  splitting: false,
+  // Without its prefix, `node:sqlite` names a package.
+  removeNodeProtocol: false,
+  // `import.meta.url` must find the thread entry from the CommonJS build too. tsup's own shim takes
+  // a wrong turn where a folder's name holds `#` or `%`, and where a test runner defines `document`.
+  esbuildOptions(options, { format }) {
+    if (format !== 'cjs') return;
+    options.define = { ...options.define, 'import.meta.url': 'importMetaUrl' };
+    options.banner = {
+      js: "'use strict';\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
+    };
+  },
+});
