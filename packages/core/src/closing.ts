@@ -1,0 +1,87 @@
+import type { Database } from './database.js';
+import { PoolError } from './errors.js';
+import type { Holders } from './holders.js';
+import type { OneShot } from './one-shot.js';
+import type { CloseOptions } from './surface.js';
+
+const DEFAULT_TIMEOUT = 10_000;
+
+function closedError(): PoolError {
+  return new PoolError('POOL_CLOSED', 'the pool is closed');
+}
+
+/** Whether nothing is under way any more. */
+function isDrained(database: Database, holders: Holders, oneShot: OneShot): boolean {
+  const { writer, readers } = database;
+  if (writer.pending > 0 || writer.waiting > 0 || writer.holder !== undefined) return false;
+  if (writer.thread.calls > 0 || holders.sessions > 0 || oneShot.held > 0) return false;
+  return readers === undefined || readers.queued + readers.running === 0;
+}
+
+/**
+ * Closes a database: what was asked for before is done, or, when that takes too long, rolled back;
+ * then the readers close, and last the writer, which leaves an empty WAL behind.
+ */
+export async function closeDatabase(
+  database: Database,
+  holders: Holders,
+  oneShot: OneShot,
+  { timeout = DEFAULT_TIMEOUT, force = false }: CloseOptions,
+): Promise<void> {
+  if (database.state === 'failed' || database.state === 'closed') return;
+  // A file that cannot be opened has nothing to close.
+  const failed = await database.ready.then(
+    () => false,
+    () => true,
+  );
+  if (failed) return;
+  database.state = 'closing';
+  if (!force) await drained(database, holders, oneShot, timeout);
+  const error = closedError();
+  database.refusal = error;
+  const { writer, readers } = database;
+  const inTime = isDrained(database, holders, oneShot);
+  if (!inTime) {
+    writer.thread.hurry();
+    writer.rejectQueued(error);
+    holders.revokeAll(error);
+    database.onWritesSettled?.();
+    writer.rejectSent(
+      new PoolError('POOL_OUTCOME_UNKNOWN', 'the pool was closed while the write was under way'),
+    );
+    readers?.rejectAll(error);
+  }
+  writer.close();
+  database.inline?.close();
+  database.inline = undefined;
+  if (inTime) await readers?.close();
+  else void readers?.terminate();
+  await new Promise<void>((resolve) => {
+    const task = writer.thread.expect({ reply: () => resolve(), lost: () => resolve() });
+    writer.thread.post([{ type: 'close', task }]);
+  });
+  database.deadlines.close();
+  database.state = 'closed';
+  database.events.emit('close', () => []);
+}
+
+function drained(
+  database: Database,
+  holders: Holders,
+  oneShot: OneShot,
+  timeout: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => finish(), timeout);
+    const finish = () => {
+      clearTimeout(timer);
+      database.onEnded = undefined;
+      resolve();
+    };
+    const look = () => {
+      if (isDrained(database, holders, oneShot)) finish();
+    };
+    database.onEnded = look;
+    look();
+  });
+}

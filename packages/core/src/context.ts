@@ -1,0 +1,41 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** Says that an asynchronous context runs inside a transaction or lease, and of which pool. */
+export class Holding {
+  readonly owner: object;
+  readonly what: string;
+  readonly outer: Holding | undefined;
+  /** False once the transaction or lease ended: contexts outlive it. */
+  live = true;
+
+  constructor(owner: object, what: string, outer: Holding | undefined) {
+    this.owner = owner;
+    this.what = what;
+    this.outer = outer;
+  }
+}
+
+const storage = new AsyncLocalStorage<Holding>();
+
+/** What of `owner` the current asynchronous context holds, if anything. */
+export function holdingOf(owner: object): Holding | undefined {
+  let holding = storage.getStore();
+  while (holding !== undefined) {
+    if (holding.live && holding.owner === owner) return holding;
+    holding = holding.outer;
+  }
+  return undefined;
+}
+
+export function newHolding(owner: object, what: string): Holding {
+  return new Holding(owner, what, storage.getStore());
+}
+
+export function runHolding<T>(holding: Holding, work: () => T): T {
+  return storage.run(holding, work);
+}
+
+/** For callers who cannot wrap their work: it holds from here on, in this context. */
+export function enterHolding(holding: Holding): void {
+  storage.enterWith(holding);
+}

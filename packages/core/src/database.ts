@@ -1,0 +1,297 @@
+import { statSync } from 'node:fs';
+import { Deadlines } from './deadlines.js';
+import { PoolError, shorten } from './errors.js';
+import { channels } from './observing/channels.js';
+import { Events } from './observing/events.js';
+import { Latency } from './observing/stats.js';
+import { openError } from './open-error.js';
+import type { ResolvedOptions } from './options.js';
+import { InlineReader } from './reading/inline.js';
+import { Readers } from './reading/readers.js';
+import { Catalogue, type Statement } from './statements/catalogue.js';
+import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
+import type { CallOptions, IterateOptions } from './surface.js';
+import { isMemory, loadSetup } from './threads/connection.js';
+import { lostError, thrownLater } from './threads/failure.js';
+import type { Turn } from './writing/turn.js';
+import { Writer } from './writing/writer.js';
+
+type State = 'opening' | 'open' | 'closing' | 'closed' | 'failed';
+
+/** One open database file: its threads, and what all handles of it share. */
+export class Database {
+  readonly options: ResolvedOptions;
+  readonly isMemory: boolean;
+  readonly catalogue = new Catalogue((statement) => this.#forget(statement));
+  readonly events = new Events();
+  readonly deadlines = new Deadlines();
+  readonly writer: Writer;
+  /** Undefined for a database in memory: its only connection is the writer's. */
+  readonly readers: Readers | undefined;
+  /** The calling thread's own connection, once it is open. */
+  inline: InlineReader | undefined;
+  readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
+  readonly counts = { busyRetries: 0, threadsLost: 0, rerouted: 0, writes: 0 };
+  readonly ready: Promise<void>;
+  state: State = 'opening';
+  /** Why every call is refused, where it is. */
+  refusal: Error | undefined;
+  /** Called when something has ended: who closes waits for all to end. */
+  onEnded: (() => void) | undefined;
+  /** Called when one-shot writes have been answered, or wait behind a turn. */
+  onWritesSettled: (() => void) | undefined;
+  readonly #setReady: (outcome: Promise<void> | undefined) => void;
+  #readersToOpen = 0;
+
+  constructor(options: ResolvedOptions) {
+    this.options = options;
+    const { connection } = options;
+    this.isMemory = isMemory(options.file);
+    let setReady: (outcome: Promise<void> | undefined) => void = () => {};
+    this.ready = new Promise((resolve) => {
+      setReady = resolve as typeof setReady;
+    });
+    this.#setReady = setReady;
+    // Whoever calls ready() or a statement hears of a failure; nobody has to.
+    this.ready.catch(() => {});
+    this.readers = this.isMemory ? undefined : this.#newReaders();
+    this.writer = new Writer(
+      connection,
+      new Int32Array(new SharedArrayBuffer(4)),
+      {
+        opened: () => this.#writerOpened(),
+        failed: (failure) => this.fail(openError(failure, options)),
+        lost: (cause) => this.#lost('writer', 0, cause),
+        busyRetries: (retries) => this.#busy(retries),
+        committed: (units, microseconds, waited) => this.#committed(units, microseconds, waited),
+        writesSettled: () => this.onWritesSettled?.(),
+        timeoutError: (holder, waited) => this.#acquireError(holder, waited),
+        ended: () => this.onEnded?.(),
+      },
+      this.deadlines,
+      options,
+    );
+  }
+
+  #newReaders(): Readers {
+    const { readers, connection } = this.options;
+    this.#readersToOpen = readers;
+    return new Readers(readers, connection, {
+      ready: () => this.#readerOpened(),
+      failed: (failure) => this.fail(openError(failure, this.options)),
+      lost: (cause, place) => this.#lost('reader', place, cause),
+      lostError: (cause) => lostError(cause, false),
+      ended: () => this.onEnded?.(),
+    });
+  }
+
+  get hasStatementTimeout(): boolean {
+    return this.options.statementTimeout > 0;
+  }
+
+  /** The statement of a text, and its values: checked, and safe from what the caller does next. */
+  bound(sql: string, params: unknown): { statement: Statement; bound: BoundParams } {
+    const statement = this.statement(sql);
+    const bound = ownedParams(checkParams(sql, params, statement.classification));
+    return { statement, bound };
+  }
+
+  statement(sql: string): Statement {
+    if (typeof sql !== 'string') {
+      throw new PoolError('POOL_MISUSE', `a statement must be a string, not ${typeof sql}`);
+    }
+    return this.catalogue.get(sql);
+  }
+
+  checkScript(script: unknown): void {
+    if (typeof script !== 'string') {
+      throw new PoolError('POOL_MISUSE', `a script must be a string, not ${typeof script}`);
+    }
+  }
+
+  chunkSize(options: IterateOptions): number {
+    const { chunkSize = 256 } = options;
+    if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 65_536) {
+      throw new PoolError(
+        'POOL_OPTIONS',
+        `option 'chunkSize' must be a whole number from 1 to 65536, not ${String(chunkSize)}`,
+      );
+    }
+    return chunkSize;
+  }
+
+  abortedError(signal: AbortSignal, sql: string): PoolError {
+    return new PoolError('POOL_ABORTED', `aborted by its signal: ${shorten(sql)}`, {
+      cause: signal.reason,
+    });
+  }
+
+  timeoutError(ms: number, sql: string): PoolError {
+    return new PoolError(
+      'POOL_TIMEOUT',
+      `not done within its timeout of ${ms} ms: ${shorten(sql)}`,
+    );
+  }
+
+  /**
+   * Runs `start` with the caller's `signal` and `timeout`: the caller hears at once, whatever the
+   * thread is doing. `kind` says what it means to leave: a read is simply given up; a write that
+   * cannot be taken back has an unknown outcome; on a held connection the transaction tells.
+   */
+  limited<T>(
+    options: CallOptions | undefined,
+    kind: 'read' | 'write' | 'held',
+    sql: string,
+    start: () => Promise<T>,
+    takeBack: () => boolean = () => kind !== 'write',
+  ): Promise<T> {
+    const signal = options?.signal;
+    const timeout = options?.timeout ?? this.options.statementTimeout;
+    if (signal?.aborted === true) return Promise.reject(this.abortedError(signal, sql));
+    if (signal === undefined && timeout === 0) return start();
+    return new Promise<T>((resolve) => {
+      const leave = (make: () => PoolError) => {
+        finish();
+        const reason = make();
+        const error = takeBack()
+          ? reason
+          : new PoolError(
+              'POOL_OUTCOME_UNKNOWN',
+              `a write was left before it was answered: it may or may not be stored: ${shorten(sql)}`,
+              { cause: reason },
+            );
+        resolve(thrownLater(() => error));
+      };
+      const deadline =
+        timeout === 0
+          ? undefined
+          : this.deadlines.set(timeout, () => leave(() => this.timeoutError(timeout, sql)));
+      const onAbort = () => leave(() => this.abortedError(signal as AbortSignal, sql));
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const finish = () => {
+        this.deadlines.clear(deadline);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const started = start();
+      started.then(finish, finish);
+      resolveWith(started, resolve);
+    });
+  }
+
+  /** Why a call is refused now; undefined where it is not. */
+  get refused(): Error | undefined {
+    return this.refusal;
+  }
+
+  /** The file cannot be opened, or was lost: everything is refused from now on. */
+  fail(error: Error): void {
+    if (this.state === 'closed' || this.state === 'failed') return;
+    this.state = 'failed';
+    this.refusal = error;
+    this.#setReady(Promise.reject(error));
+    this.rejectAll(error);
+    void this.terminate();
+    this.onEnded?.();
+  }
+
+  rejectAll(error: Error): void {
+    this.writer.rejectQueued(error);
+    this.writer.rejectSent(error);
+    this.readers?.rejectAll(error);
+    this.onWritesSettled?.();
+  }
+
+  async terminate(): Promise<void> {
+    this.writer.close();
+    this.inline?.close();
+    this.inline = undefined;
+    await Promise.all([this.writer.thread.terminate(), this.readers?.terminate()]);
+    this.deadlines.close();
+  }
+
+  walBytes(): number {
+    try {
+      return statSync(`${this.options.connection.file}-wal`).size;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+      throw error;
+    }
+  }
+
+  #writerOpened(): void {
+    if (this.readers === undefined) return this.#opened();
+    if (this.state === 'opening') this.readers.open();
+  }
+
+  #readerOpened(): void {
+    if (this.state === 'opening' && --this.#readersToOpen === 0) void this.#openInline();
+  }
+
+  async #openInline(): Promise<void> {
+    const { connection, inlineReads } = this.options;
+    if (inlineReads === 'off') return this.#opened();
+    try {
+      const setup = await loadSetup(connection.setup);
+      if (this.state === 'opening') this.inline = new InlineReader(connection, setup);
+      this.#opened();
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  #opened(): void {
+    if (this.state !== 'opening') return;
+    this.state = 'open';
+    this.#setReady(undefined);
+    this.events.emit('ready', () => []);
+  }
+
+  #forget(statement: Statement): void {
+    this.writer.thread.forget(statement);
+    for (const thread of this.readers?.threads ?? []) thread.forget(statement);
+    statement.known = 0;
+    statement.inline = undefined;
+  }
+
+  #lost(role: 'reader' | 'writer', place: number, cause: unknown): void {
+    this.counts.threadsLost++;
+    this.catalogue.unknownTo(place);
+    this.events.emit('threadLost', () => [{ role, cause }]);
+    if (channels.threadLost.hasSubscribers) channels.threadLost.publish({ role, cause });
+  }
+
+  #busy(retries: number): void {
+    this.counts.busyRetries += retries;
+    this.events.emit('busy', () => [{ retries }]);
+    if (channels.busy.hasSubscribers) {
+      channels.busy.publish({ file: this.options.file, retries });
+    }
+  }
+
+  #committed(units: number, microseconds: number, waited: number): void {
+    this.counts.writes += units;
+    this.latency.write.record(waited);
+    if (channels.group.hasSubscribers) {
+      channels.group.publish({ file: this.options.file, writes: units, microseconds });
+    }
+  }
+
+  #acquireError(holder: Turn | undefined, waited: number): PoolError {
+    const ms = Math.round(waited);
+    if (holder === undefined) {
+      return new PoolError('POOL_TIMEOUT', `waited ${ms} ms (acquireTimeout) for the writer`);
+    }
+    const held = Math.round(performance.now() - holder.since);
+    return new PoolError(
+      'POOL_TIMEOUT',
+      `waited ${ms} ms (acquireTimeout) for the writer, which a ${holder.request.kind} has held for ` +
+        `${held} ms; the cause of this error tells where it was opened`,
+      { cause: holder.request.opener },
+    );
+  }
+}
+
+/** Lets the stack of a rejection reach through to whoever awaits the outer promise. */
+function resolveWith<T>(promise: Promise<T>, resolve: (value: Promise<T>) => void): void {
+  resolve(promise);
+}

@@ -1,0 +1,195 @@
+import type { Database } from './database.js';
+import { PoolError, shorten } from './errors.js';
+import { RowStream } from './row-stream.js';
+import type { Statement } from './statements/catalogue.js';
+import type { BoundParams, Params } from './statements/params.js';
+import type { AnyRow, CallOptions, IterateOptions, Statements, Transaction } from './surface.js';
+import type { RunResult } from './threads/engine.js';
+import { Method } from './threads/protocol.js';
+import type { RemoteCursor } from './threads/remote.js';
+import type { StatementResult } from './threads/result.js';
+
+/** What a held connection is reached through: the writer for one turn, or a reader's session. */
+export interface Channel {
+  execute(statement: Statement, method: Method, params: BoundParams): Promise<unknown>;
+  exec(script: string): Promise<unknown>;
+  cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor;
+}
+
+/** Statements on a connection that somebody holds. */
+export abstract class Held implements Statements {
+  protected readonly database: Database;
+
+  constructor(database: Database) {
+    this.database = database;
+  }
+
+  /** What it is called in messages. */
+  protected abstract readonly what: string;
+  /** Throws where it is over. */
+  protected abstract channel(sql: string): Channel | Promise<Channel>;
+  /** Statements that begin and end transactions are not for everyone. */
+  protected abstract control(statement: Statement, method: Method): Promise<unknown> | undefined;
+
+  all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]> {
+    return this.#run(Method.all, sql, params, options) as Promise<Row[]>;
+  }
+
+  get<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row | undefined> {
+    return this.#run(Method.get, sql, params, options) as Promise<Row | undefined>;
+  }
+
+  values<Row extends unknown[] = unknown[]>(
+    sql: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<Row[]> {
+    return this.#run(Method.values, sql, params, options) as Promise<Row[]>;
+  }
+
+  run(sql: string, params?: Params, options?: CallOptions): Promise<RunResult> {
+    return this.#run(Method.run, sql, params, options) as Promise<RunResult>;
+  }
+
+  query<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<StatementResult<Row>> {
+    return this.#run(Method.query, sql, params, options) as Promise<StatementResult<Row>>;
+  }
+
+  async exec(script: string, options?: CallOptions): Promise<void> {
+    this.database.checkScript(script);
+    await this.database.limited(options, 'held', shorten(script), async () => {
+      const channel = await this.channel(script);
+      return channel.exec(script);
+    });
+  }
+
+  iterate<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options: IterateOptions = {},
+  ): AsyncIterableIterator<Row> {
+    const { database } = this;
+    const { statement, bound } = database.bound(sql, params);
+    const method = options.rows === 'array' ? Method.values : Method.all;
+    const chunkSize = database.chunkSize(options);
+    const source = {
+      open: async () => {
+        const channel = await this.channel(sql);
+        return channel.cursor(statement, method, bound, chunkSize);
+      },
+      release: () => {},
+    };
+    return new RowStream(source, options.signal, (signal) => database.abortedError(signal, sql));
+  }
+
+  #run(
+    method: Method,
+    sql: string,
+    params: Params | undefined,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    try {
+      const { statement, bound } = this.database.bound(sql, params);
+      const control = this.control(statement, method);
+      if (control !== undefined) return control;
+      const channel = this.channel(sql);
+      const start =
+        channel instanceof Promise
+          ? async () => (await channel).execute(statement, method, bound)
+          : () => channel.execute(statement, method, bound);
+      if (options === undefined && !this.database.hasStatementTimeout) return start();
+      return this.database.limited(options, 'held', sql, start);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+/** What a transaction's callback gets: the statements, and savepoints. */
+export class TransactionHandle extends Held implements Transaction {
+  protected readonly what: string;
+  readonly #channel: Channel;
+  readonly #depth: number;
+  #ended: string | undefined;
+  #inner = false;
+
+  constructor(database: Database, channel: Channel, what: string, depth = 0) {
+    super(database);
+    this.#channel = channel;
+    this.what = what;
+    this.#depth = depth;
+  }
+
+  /** Refuses what comes hereafter; `how` tells what became of it. */
+  end(how: string): void {
+    this.#ended = how;
+  }
+
+  protected channel(sql: string): Channel {
+    if (this.#ended !== undefined) {
+      throw new PoolError(
+        'POOL_MISUSE',
+        `this ${this.what} has ended (${this.#ended}): await every statement before its callback ` +
+          `returns. SQL: ${shorten(sql)}`,
+      );
+    }
+    return this.#channel;
+  }
+
+  protected control(statement: Statement): undefined {
+    const { kind } = statement.classification;
+    if (kind !== 'begin' && kind !== 'commit' && kind !== 'rollback') return undefined;
+    this.channel(statement.sql);
+    throw new PoolError(
+      'POOL_MISUSE',
+      `a ${this.what} begins and ends with its callback: return from it to commit, throw to roll ` +
+        `back; savepoint() nests. SQL: ${shorten(statement.sql)}`,
+    );
+  }
+
+  async savepoint<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const channel = this.channel('SAVEPOINT');
+    if (this.#inner) {
+      throw new PoolError(
+        'POOL_MISUSE',
+        'a savepoint of this transaction is open: nest through the handle that its callback got, ' +
+          'or await it first',
+      );
+    }
+    this.#inner = true;
+    const name = `poolite_${this.#depth + 1}`;
+    const { catalogue } = this.database;
+    const run = (sql: string) => channel.execute(catalogue.get(sql), Method.run, undefined);
+    const inner = new TransactionHandle(this.database, channel, 'savepoint', this.#depth + 1);
+    try {
+      await run(`SAVEPOINT ${name}`);
+      let result: T;
+      try {
+        result = await work(inner);
+      } catch (error) {
+        inner.end('rolled back');
+        await this.#undo(run, name, error);
+        throw error;
+      }
+      inner.end('released');
+      await run(`RELEASE ${name}`);
+      return result;
+    } finally {
+      this.#inner = false;
+    }
+  }
+
+  /** The error of the work is what its caller must hear, also where SQLite undid it all before. */
+  async #undo(run: (sql: string) => Promise<unknown>, name: string, cause: unknown): Promise<void> {
+    try {
+      await run(`ROLLBACK TO ${name}`);
+      await run(`RELEASE ${name}`);
+    } catch {
+      throw cause;
+    }
+  }
+}

@@ -1,0 +1,386 @@
+import { newHolding, runHolding } from './context.js';
+import type { Database } from './database.js';
+import { PoolError, shorten } from './errors.js';
+import { TransactionHandle } from './held.js';
+import { ReadLease, WriteLease } from './lease.js';
+import { ReadSession } from './reading/session.js';
+import type {
+  CallOptions,
+  CheckpointMode,
+  CheckpointResult,
+  Lease,
+  LeaseOptions,
+  Transaction,
+  TransactionOptions,
+} from './surface.js';
+import { BulkWrite, checkBulk } from './writing/bulk.js';
+import { WriterHolder } from './writing/holder.js';
+import type { Turn, TurnKind } from './writing/turn.js';
+
+type Work<T> = (tx: Transaction) => Promise<T>;
+
+/** Whoever has something to lose when the writer is taken away. */
+interface Revocable {
+  revoke(error: Error): void;
+}
+
+/** Gives connections to those who hold them: transactions, snapshots, leases, scripts, bulks. */
+export class Holders {
+  readonly #database: Database;
+  readonly #refuseSelfWait: (sql: string) => void;
+  /** Readers' connections that are held, to be taken away when the pool closes. */
+  readonly #sessions = new Set<Revocable>();
+
+  constructor(database: Database, refuseSelfWait: (sql: string) => void) {
+    this.#database = database;
+    this.#refuseSelfWait = refuseSelfWait;
+  }
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** Takes every connection back. */
+  revokeAll(error: Error): void {
+    for (const session of [...this.#sessions]) session.revoke(error);
+    this.#database.writer.revoke(error);
+  }
+
+  /** On the writer: committed when `work` returns, rolled back when it throws. */
+  transaction<T>(work: Work<T>, options: TransactionOptions = {}): Promise<T> {
+    const { behavior = 'immediate' } = options;
+    if (!['deferred', 'immediate', 'exclusive'].includes(behavior)) {
+      throw new PoolError(
+        'POOL_OPTIONS',
+        `option 'behavior' must be 'deferred', 'immediate' or 'exclusive', not ${String(behavior)}`,
+      );
+    }
+    return this.#onWriter('transaction', work, options, (holder) => holder.begin(behavior));
+  }
+
+  /** One state for every statement, on a reader; in memory, on the only connection there is. */
+  snapshot<T>(work: Work<T>, options: TransactionOptions = {}): Promise<T> {
+    checkWork(work, 'snapshot');
+    if (this.#database.readers === undefined) {
+      return this.#onWriter('snapshot', work, options, (holder) => holder.begin('deferred', true));
+    }
+    return this.#onReader(work, options);
+  }
+
+  async lease(access: 'read' | 'write', options: LeaseOptions = {}): Promise<Lease> {
+    if (access !== 'read' && access !== 'write') {
+      throw new PoolError('POOL_MISUSE', `lease needs 'read' or 'write', not ${String(access)}`);
+    }
+    if (access === 'write' || this.#database.readers === undefined) {
+      return this.#writeLease(options);
+    }
+    const opener = openedHere();
+    const session = await this.#openSession(false, options);
+    let forget = () => {};
+    const lease: ReadLease = new ReadLease(this.#database, session, () => forget());
+    forget = this.#watch(lease, 'lease', options, opener);
+    return lease;
+  }
+
+  /** A reader's session for a stream; undefined where there are no readers. */
+  async streamSession(options: CallOptions): Promise<ReadSession> {
+    const session = await this.#openSession(false, options);
+    const revocable = { revoke: () => session.leave() };
+    this.#sessions.add(revocable);
+    const leave = session.leave.bind(session);
+    session.leave = () => {
+      this.#sessions.delete(revocable);
+      leave();
+    };
+    return session;
+  }
+
+  /** Runs `work` with the writer to itself, outside any transaction. */
+  async alone<T>(
+    kind: TurnKind,
+    sql: string,
+    work: (holder: WriterHolder) => Promise<T>,
+    limit = 0,
+  ): Promise<T> {
+    this.#refuseSelfWait(sql);
+    const holder = await this.#acquire(kind, {}, { limit, opener: undefined });
+    try {
+      return await work(holder);
+    } finally {
+      holder.leave();
+    }
+  }
+
+  async checkpoint(mode: CheckpointMode): Promise<CheckpointResult> {
+    const work = (holder: WriterHolder) => holder.checkpoint(mode);
+    const reply = await this.alone('checkpoint', `PRAGMA wal_checkpoint(${mode})`, work);
+    const { busy, log, checkpointed } = reply as CheckpointResult;
+    return { busy, log, checkpointed };
+  }
+
+  async runMany(sql: string, sets: unknown): Promise<{ changes: number }> {
+    const database = this.#database;
+    const statement = database.statement(sql);
+    checkBulk(statement, sets);
+    const { writer } = database;
+    const bulk = new BulkWrite(writer, statement, database.options.connection.driver);
+    this.#refuseSelfWait(sql);
+    const lost = { revoke: () => {}, lose: (cause: unknown) => bulk.lose(cause) };
+    const holder = await this.#acquire('bulk', {}, { limit: 0, opener: undefined }, lost);
+    try {
+      await bulk.run(sets);
+      return { changes: bulk.changes };
+    } finally {
+      holder.leave();
+    }
+  }
+
+  /** The writer for a lease, again where its last commit gave it up. */
+  holdWriter(kind: TurnKind, options: LeaseOptions, revocable: Revocable): Promise<WriterHolder> {
+    const limit = options.timeout ?? this.#database.options.transactionTimeout;
+    return this.#acquire(kind, options, { limit, opener: openedHere() }, revocable);
+  }
+
+  async #writeLease(options: LeaseOptions): Promise<Lease> {
+    this.#refuseSelfWait("lease('write')");
+    const opener = openedHere();
+    let lease: WriteLease | undefined;
+    const revocable = { revoke: (error: Error) => lease?.revoke(error) };
+    const limit = options.timeout ?? this.#database.options.transactionTimeout;
+    const holder = await this.#acquire('lease', options, { limit, opener }, revocable);
+    lease = new WriteLease(this.#database, this, holder, options);
+    return lease;
+  }
+
+  /** Resolves when the writer is there; what is sent in the same tick travels at once. */
+  #acquire(
+    kind: TurnKind,
+    options: LeaseOptions,
+    { limit, opener }: { limit: number; opener: Error | undefined },
+    revocable: Revocable & { lose?: (cause: unknown) => void } = { revoke: () => {} },
+  ): Promise<WriterHolder> {
+    return new Promise((resolve, reject) => {
+      this.#request(kind, options, { limit, opener }, revocable, resolve, reject);
+    });
+  }
+
+  #request(
+    kind: TurnKind,
+    options: LeaseOptions,
+    { limit, opener }: { limit: number; opener: Error | undefined },
+    revocable: Revocable & { lose?: (cause: unknown) => void },
+    granted: (holder: WriterHolder) => void,
+    refused: (error: unknown) => void,
+  ): void {
+    const database = this.#database;
+    if (database.refusal !== undefined) return refused(database.refusal);
+    const { signal } = options;
+    if (signal?.aborted === true) return refused(database.abortedError(signal, kind));
+    const { writer } = database;
+    const { driver } = database.options.connection;
+    let holder: WriterHolder | undefined;
+    const stopWaiting = () => {
+      if (writer.withdraw(turn)) refused(database.abortedError(signal as AbortSignal, kind));
+    };
+    signal?.addEventListener('abort', stopWaiting, { once: true });
+    const turn: Turn = writer.acquire({
+      kind,
+      // A script or lease may do anything; whether a transaction can share is known then.
+      shares: kind === 'transaction' || kind === 'lease',
+      acquireTimeout: options.acquireTimeout ?? database.options.acquireTimeout,
+      limit,
+      opener,
+      granted: (mine) => {
+        signal?.removeEventListener('abort', stopWaiting);
+        holder = new WriterHolder(writer, mine, driver);
+        granted(holder);
+      },
+      refused: (error) => {
+        signal?.removeEventListener('abort', stopWaiting);
+        refused(error);
+      },
+      expired: (mine, error) => {
+        holder?.end(error);
+        revocable.revoke(error);
+        this.#leaked(kind, performance.now() - mine.since, opener);
+      },
+      revoked: (error) => {
+        holder?.end(error);
+        revocable.revoke(error);
+      },
+      lost: (cause, error) => {
+        holder?.end(error);
+        revocable.revoke(error);
+        revocable.lose?.(cause);
+      },
+    });
+  }
+
+  #leaked(kind: string, heldMs: number, opener: Error | undefined): void {
+    const openedAt = opener?.stack ?? '';
+    this.#database.events.emit('leak', () => [{ kind, heldMs, openedAt }]);
+  }
+
+  #onWriter<T>(
+    kind: 'transaction' | 'snapshot',
+    work: Work<T>,
+    options: TransactionOptions,
+    begin: (holder: WriterHolder) => void,
+  ): Promise<T> {
+    checkWork(work, kind);
+    this.#refuseSelfWait(kind);
+    const limit = options.timeout ?? this.#database.options.transactionTimeout;
+    const opener = openedHere();
+    return new Promise<T>((resolve, reject) => {
+      const revocable = { revoke: (error: Error) => reject(error) };
+      this.#request(
+        'transaction',
+        options,
+        { limit, opener },
+        revocable,
+        (holder) => {
+          begin(holder);
+          this.#runTransaction(kind, work, options, holder).then(resolve, reject);
+        },
+        reject,
+      );
+    });
+  }
+
+  async #runTransaction<T>(
+    kind: string,
+    work: Work<T>,
+    options: TransactionOptions,
+    holder: WriterHolder,
+  ): Promise<T> {
+    const database = this.#database;
+    const tx = new TransactionHandle(database, holder, kind);
+    const holding = newHolding(database, kind);
+    const { signal } = options;
+    let result: T;
+    try {
+      const working = runHolding(holding, () => work(tx));
+      result = signal === undefined ? await working : await this.#orAborted(working, signal, kind);
+    } catch (error) {
+      holding.live = false;
+      tx.end('rolled back');
+      await rolledBack(holder, error);
+      throw error;
+    }
+    holding.live = false;
+    tx.end('committed');
+    await holder.commit(true);
+    return result;
+  }
+
+  async #onReader<T>(work: Work<T>, options: TransactionOptions): Promise<T> {
+    const opener = openedHere();
+    const session = await this.#openSession(true, options);
+    const tx = new TransactionHandle(this.#database, session, 'snapshot');
+    return new Promise<T>((resolve, reject) => {
+      const revocable = {
+        revoke: (error: Error) => {
+          tx.end(error.message);
+          session.leave();
+          reject(error);
+        },
+      };
+      const forget = this.#watch(revocable, 'snapshot', options, opener);
+      const { signal } = options;
+      const finish = () => {
+        forget();
+        tx.end('over');
+        session.leave();
+      };
+      const working = callAsync(() => work(tx));
+      const ended = signal === undefined ? working : this.#orAborted(working, signal, 'snapshot');
+      ended.then(
+        (result) => {
+          finish();
+          resolve(result);
+        },
+        (error) => {
+          finish();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  async #openSession(snapshot: boolean, options: LeaseOptions): Promise<ReadSession> {
+    const database = this.#database;
+    const { signal } = options;
+    if (signal?.aborted === true) throw database.abortedError(signal, 'lease');
+    if (database.refusal !== undefined) throw database.refusal;
+    if (database.state === 'opening') await database.ready;
+    if (database.refusal !== undefined) throw database.refusal;
+    const reader = await database.readers?.forSession();
+    if (reader === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');
+    const session = new ReadSession(reader, database.options.connection.driver);
+    await session.open(snapshot);
+    return session;
+  }
+
+  /** Takes a reader's connection away once it was held too long; what it returns stops that. */
+  #watch(revocable: Revocable, kind: string, options: LeaseOptions, opener: Error): () => void {
+    const { deadlines, options: defaults } = this.#database;
+    const limit = options.timeout ?? defaults.transactionTimeout;
+    this.#sessions.add(revocable);
+    const deadline =
+      limit === 0
+        ? undefined
+        : deadlines.set(limit, () => {
+            this.#leaked(kind, limit, opener);
+            revocable.revoke(
+              new PoolError(
+                'POOL_TIMEOUT',
+                `a ${kind} held a reader's connection longer than transactionTimeout (${limit} ms)`,
+                { cause: opener },
+              ),
+            );
+          });
+    return () => {
+      deadlines.clear(deadline);
+      this.#sessions.delete(revocable);
+      this.#database.onEnded?.();
+    };
+  }
+
+  #orAborted<T>(working: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(this.#database.abortedError(signal, what));
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort, { once: true });
+      const done = () => signal.removeEventListener('abort', abort);
+      working.then(done, done);
+      working.then(resolve, reject);
+    });
+  }
+}
+
+function checkWork(work: unknown, kind: string): void {
+  if (typeof work === 'function') return;
+  throw new PoolError('POOL_MISUSE', `${kind} needs a function to run, not ${typeof work}`);
+}
+
+/** Where a connection was asked for: made for every one, so a short stack must do. */
+function openedHere(): Error {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 12;
+  const opener = new Error('opened here');
+  Error.stackTraceLimit = limit;
+  return opener;
+}
+
+async function callAsync<T>(work: () => Promise<T>): Promise<T> {
+  return work();
+}
+
+/** The error of the work is what its caller must hear, whatever became of the rollback. */
+async function rolledBack(holder: WriterHolder, cause: unknown): Promise<void> {
+  try {
+    await holder.rollback(true);
+  } catch {
+    throw cause;
+  }
+}

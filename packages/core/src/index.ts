@@ -1,0 +1,26 @@
+export { PoolError, type PoolErrorCode } from './errors.js';
+export { channels, type StatementMessage } from './observing/channels.js';
+export type { PoolEvents } from './observing/events.js';
+export type { LatencyStats, PoolStats } from './observing/stats.js';
+export type { PoolOptions, RetryOptions } from './options.js';
+export { createPool, Pool } from './pool.js';
+export { type Classification, classify, type StatementKind } from './statements/classify.js';
+export type { BindInput, Params } from './statements/params.js';
+export type {
+  AnyRow,
+  BatchStatement,
+  CallOptions,
+  CheckpointMode,
+  CheckpointResult,
+  CloseOptions,
+  IterateOptions,
+  Lease,
+  LeaseOptions,
+  SnapshotOptions,
+  Statements,
+  Transaction,
+  TransactionOptions,
+} from './surface.js';
+export type { Integers, Setup } from './threads/connection.js';
+export type { RunResult } from './threads/engine.js';
+export type { StatementResult } from './threads/result.js';

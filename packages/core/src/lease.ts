@@ -1,0 +1,204 @@
+import { enterHolding, newHolding } from './context.js';
+import type { Database } from './database.js';
+import { PoolError, shorten } from './errors.js';
+import { type Channel, Held } from './held.js';
+import type { Holders } from './holders.js';
+import type { ReadSession } from './reading/session.js';
+import type { Statement } from './statements/catalogue.js';
+import type { LeaseOptions, Lease as PublicLease } from './surface.js';
+import { Method } from './threads/protocol.js';
+import type { WriterHolder } from './writing/holder.js';
+
+function doubleRelease(): PoolError {
+  return new PoolError('POOL_MISUSE', 'this lease was released before: release it once');
+}
+
+/** What a lease of either kind has. */
+abstract class BaseLease extends Held implements PublicLease {
+  abstract readonly access: 'read' | 'write';
+  abstract readonly inTransaction: boolean;
+  protected readonly what = 'lease';
+  protected over: Error | undefined;
+  readonly #holding;
+
+  constructor(database: Database, what: string) {
+    super(database);
+    this.#holding = newHolding(database, what);
+  }
+
+  protected check(sql: string): void {
+    if (this.over === undefined) return;
+    if (!PoolError.is(this.over)) throw this.over;
+    throw new PoolError(this.over.code, `${this.over.message}. SQL: ${shorten(sql)}`, {
+      cause: this.over.cause,
+    });
+  }
+
+  enter(): void {
+    // A reader's lease keeps nobody from writing.
+    if (this.access === 'write') enterHolding(this.#holding);
+  }
+
+  protected finish(error: Error): void {
+    this.over ??= error;
+    this.#holding.live = false;
+  }
+
+  abstract release(): Promise<void>;
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.over === undefined ? this.release() : Promise.resolve();
+  }
+}
+
+/** A reader's connection until it is released. */
+export class ReadLease extends BaseLease {
+  readonly access = 'read';
+  readonly #session: ReadSession;
+  readonly #onRelease: () => void;
+
+  constructor(database: Database, session: ReadSession, onRelease: () => void) {
+    super(database, 'read lease');
+    this.#session = session;
+    this.#onRelease = onRelease;
+  }
+
+  get inTransaction(): boolean {
+    return this.#session.inTransaction;
+  }
+
+  protected channel(sql: string): Channel {
+    this.check(sql);
+    return this.#session;
+  }
+
+  protected control(): undefined {
+    return undefined;
+  }
+
+  /** Takes the connection away. */
+  revoke(error: Error): void {
+    if (this.over !== undefined) return;
+    this.finish(error);
+    this.#session.leave();
+    this.#onRelease();
+  }
+
+  async release(): Promise<void> {
+    if (this.over !== undefined) throw doubleRelease();
+    this.revoke(new PoolError('POOL_MISUSE', 'this lease was released'));
+  }
+}
+
+/** The writer until it is released. */
+export class WriteLease extends BaseLease {
+  readonly access = 'write';
+  readonly #options: LeaseOptions;
+  readonly #holders: Holders;
+  /** Undefined between a commit that others may share and the next statement. */
+  #holder: WriterHolder | undefined;
+  #acquiring: Promise<WriterHolder> | undefined;
+  /** Whether its first statement was a BEGIN: then its COMMIT may end the turn. */
+  #first: 'begin' | 'other' | undefined;
+  /** Whether it began a transaction that nobody has ended. */
+  #begun = false;
+
+  constructor(database: Database, holders: Holders, holder: WriterHolder, options: LeaseOptions) {
+    super(database, 'write lease');
+    this.#holders = holders;
+    this.#holder = holder;
+    this.#options = options;
+  }
+
+  get inTransaction(): boolean {
+    return this.#holder?.inTransaction ?? false;
+  }
+
+  protected channel(sql: string): Channel | Promise<Channel> {
+    this.check(sql);
+    this.#first ??= 'other';
+    return this.#holder ?? this.#acquire();
+  }
+
+  #acquire(): Promise<WriterHolder> {
+    this.#acquiring ??= this.#acquireAgain();
+    return this.#acquiring;
+  }
+
+  async #acquireAgain(): Promise<WriterHolder> {
+    try {
+      const holder = await this.#holders.holdWriter('lease', this.#options, this);
+      if (this.over !== undefined) {
+        holder.leave();
+        throw this.over;
+      }
+      this.#holder = holder;
+      this.#first = undefined;
+      return holder;
+    } finally {
+      this.#acquiring = undefined;
+    }
+  }
+
+  /** BEGIN travels with the statement behind it, and COMMIT may be shared with others. */
+  protected control(statement: Statement, method: Method): Promise<unknown> | undefined {
+    const { kind, behavior } = statement.classification;
+    if (kind !== 'begin' && kind !== 'commit' && kind !== 'rollback') return undefined;
+    if (method !== Method.run && method !== Method.query) return undefined;
+    this.check(statement.sql);
+    const nothing =
+      method === Method.run
+        ? { changes: 0, lastInsertRowid: 0 }
+        : { rows: [], changes: 0, lastInsertRowid: 0 };
+    if (kind === 'begin') return this.#begin(behavior ?? 'deferred', statement, method, nothing);
+    const holder = this.#holder;
+    if (holder === undefined || !holder.inTransaction) {
+      // A commit that failed, or SQLite itself, rolled it back before the caller did.
+      const undone = this.#begun && kind === 'rollback';
+      this.#begun = false;
+      return undone ? Promise.resolve(nothing) : undefined;
+    }
+    const leave = kind === 'commit' && this.#first === 'begin';
+    if (leave) this.#holder = undefined;
+    const ended = kind === 'commit' ? holder.commit(leave) : holder.rollback(false);
+    return ended.then(() => {
+      this.#begun = false;
+      return nothing;
+    });
+  }
+
+  async #begin(
+    behavior: 'deferred' | 'immediate' | 'exclusive',
+    statement: Statement,
+    method: Method,
+    nothing: unknown,
+  ): Promise<unknown> {
+    const holder = this.#holder ?? (await this.#acquire());
+    // SQLite has its own word for a transaction within a transaction.
+    if (holder.inTransaction) return holder.execute(statement, method, undefined);
+    this.#first ??= 'begin';
+    this.#begun = true;
+    holder.begin(behavior);
+    return nothing;
+  }
+
+  /** Takes the writer away: it has been rolled back. */
+  revoke(error: Error): void {
+    this.finish(error);
+    this.#holder?.end(error);
+    this.#holder = undefined;
+  }
+
+  async release(): Promise<void> {
+    if (this.over !== undefined) {
+      if (PoolError.is(this.over) && this.over.code === 'POOL_TIMEOUT') return;
+      throw doubleRelease();
+    }
+    this.finish(new PoolError('POOL_MISUSE', 'this lease was released'));
+    const holder = this.#holder;
+    if (holder === undefined) return;
+    this.#holder = undefined;
+    if (holder.inTransaction) await holder.rollback(true);
+    else holder.leave();
+  }
+}

@@ -1,0 +1,33 @@
+import { channel } from 'node:diagnostics_channel';
+
+/**
+ * The `diagnostics_channel` channels of all pools. A message is made only while somebody
+ * subscribes. Names of attributes follow OpenTelemetry's conventions for databases where there is
+ * one: https://opentelemetry.io/docs/specs/semconv/database/
+ */
+export const channels = {
+  /** A statement ended. */
+  statement: channel('poolite:statement'),
+  /** A group of writes was committed. */
+  group: channel('poolite:group'),
+  /** A lock of another process was met. */
+  busy: channel('poolite:busy'),
+  /** A thread died and was replaced. */
+  threadLost: channel('poolite:thread-lost'),
+} as const;
+
+/** The message of `poolite:statement`. */
+export interface StatementMessage {
+  'db.system.name': 'sqlite';
+  'db.namespace': string;
+  'db.query.text': string;
+  'db.operation.name': string;
+  /** Rows that came back, where the statement returns rows. */
+  'db.response.returned_rows': number | undefined;
+  /** The code of the error, where it failed. */
+  'error.type': string | undefined;
+  /** `db.client.operation.duration`, in seconds. */
+  duration: number;
+  /** Where it ran. */
+  route: 'inline' | 'reader' | 'writer';
+}

@@ -1,0 +1,95 @@
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+
+/** How long something took, in milliseconds. */
+export interface LatencyStats {
+  /** How many were measured. */
+  count: number;
+  mean: number;
+  p50: number;
+  p99: number;
+  max: number;
+}
+
+/** What a pool has done since it was opened, and what it is doing. */
+export interface PoolStats {
+  /** Whether the pool is open, opening, closing or closed. */
+  state: 'opening' | 'open' | 'closing' | 'closed' | 'failed';
+  /** Reader threads. */
+  readers: number;
+  /** Statements whose text is remembered. */
+  statements: number;
+  reads: {
+    /** On the calling thread. */
+    inline: number;
+    /** Sent to reader threads. */
+    threaded: number;
+    /** Of those, taken by an idle thread from a busy one. */
+    stolen: number;
+    /** Sent on to the writer, since SQLite said that they write. */
+    rerouted: number;
+    /** Waiting for a thread. */
+    queued: number;
+    /** With a thread. */
+    running: number;
+    /** Waiting for writes that were issued before them. */
+    held: number;
+  };
+  writes: {
+    /** One-shot writes that were committed or failed. */
+    count: number;
+    /** Commits that they took. */
+    groups: number;
+    /** Writes of the largest group. */
+    largestGroup: number;
+    /** Writes of the usual group: `count / groups`. */
+    meanGroup: number;
+    /** Waiting for a group. */
+    queued: number;
+  };
+  transactions: {
+    /** Begun on the writer. */
+    count: number;
+    /** Of those, committed together with the one that followed. */
+    sharedCommits: number;
+    /** Waiting for the writer, leases and scripts included. */
+    waiting: number;
+    /** How long the writer has been held, in ms; 0 while nobody holds it. */
+    heldMs: number;
+  };
+  /** From the call to the answer. Reads on the calling thread are sampled. */
+  latency: {
+    inline: LatencyStats;
+    read: LatencyStats;
+    /** One a group: its oldest write. */
+    write: LatencyStats;
+  };
+  /** How often another process's lock was found taken. */
+  busyRetries: number;
+  /** Threads that died and were replaced. */
+  threadsLost: number;
+  /** The size of the WAL file, in bytes; 0 where there is none. */
+  walBytes: number;
+}
+
+/** Node's own histogram, in nanoseconds. */
+export class Latency {
+  readonly #histogram: RecordableHistogram = createHistogram();
+
+  /** @param ms milliseconds */
+  record(ms: number): void {
+    this.#histogram.record(Math.max(1, Math.round(ms * 1e6)));
+  }
+
+  read(): LatencyStats {
+    const histogram = this.#histogram;
+    const { count } = histogram;
+    if (count === 0) return { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };
+    return {
+      count,
+      mean: histogram.mean / 1e6,
+      p50: histogram.percentile(50) / 1e6,
+      p99: histogram.percentile(99) / 1e6,
+      max: histogram.max / 1e6,
+    };
+  }
+}

@@ -1,0 +1,258 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { PoolError } from './errors.js';
+import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
+
+/** How a taken lock is waited for, once short polls did not help. */
+export interface RetryOptions {
+  /** Tries after the first, within `busyTimeout`. Default: no limit. */
+  attempts?: number;
+  /** The first delay, in ms; it doubles with each try. Default: 1. */
+  baseDelay?: number;
+  /** The longest delay, in ms. Default: 25. */
+  maxDelay?: number;
+  /** How much of a delay is left to chance, from 0 to 1. Default: 0.5. */
+  jitter?: number;
+}
+
+/** Options of `createPool`. Every one has a default that a careful SQLite user would pick. */
+export interface PoolOptions {
+  /** Reader threads, 1 to 16. Default: one less than there are cores, at least 1, at most 4. */
+  readers?: number;
+  /**
+   * Whether a read that has proved to be quick (under about 100 us, few rows) may run on the
+   * calling thread, without a hop. Default: `'auto'`.
+   */
+  inlineReads?: 'auto' | 'off';
+  /**
+   * `'full'`: a commit survives a power failure. `'normal'`: it survives a crash of the process,
+   * and after a power failure the last commits may be missing, the database being sound.
+   * https://sqlite.org/pragma.html#pragma_synchronous. Default: `'normal'`.
+   */
+  synchronous?: 'normal' | 'full';
+  /** Whether a read waits for the one-shot writes issued before it. Default: true. */
+  readYourWrites?: boolean;
+  /** How long a lock of another process is waited for, in ms. Default: 5000. */
+  busyTimeout?: number;
+  /** How it is waited for. */
+  retry?: RetryOptions;
+  /** How long a caller waits for the writer or for a connection, in ms; 0: for ever. Default: 10000. */
+  acquireTimeout?: number;
+  /** How long a transaction or a lease may last, in ms; 0: for ever. Default: 30000. */
+  transactionTimeout?: number;
+  /** The `timeout` of every statement that names none, in ms. Default: none. */
+  statementTimeout?: number;
+  /**
+   * What a write does that is issued inside a transaction, but not through it: `'error'` refuses it
+   * at once with POOL_DEADLOCK; `'wait'` queues it behind the transaction. Default: `'error'`.
+   */
+  selfWait?: 'error' | 'wait';
+  /** Whether transactions that end while others wait may share one COMMIT. Default: true. */
+  shareCommits?: boolean;
+  /** `PRAGMA cache_size` of every connection. Default: the library's (16 MB). */
+  cacheSize?: number;
+  /** `PRAGMA mmap_size`, in bytes. Default: 0, since an I/O error under mmap is a fatal signal. */
+  mmapSize?: number;
+  /** Whether foreign keys are enforced. Default: true. */
+  foreignKeys?: boolean;
+  /** Further pragmas, set on every connection when it opens. */
+  pragmas?: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * How integers come back: `'number'` as better-sqlite3 does (inexact beyond 2^53), `'bigint'`
+   * always, `'auto'` as a number where that is exact and as a bigint where not. Default: `'number'`.
+   */
+  integers?: Integers;
+  /**
+   * A module, by path or name, whose default export `(db, { access }) => void` is called with
+   * every new connection, on the thread of that connection: functions, extensions, keys.
+   */
+  setup?: string;
+  /** The name of a module compatible with better-sqlite3. Default: `'better-sqlite3'`. */
+  driver?: string;
+  /** Opens the file for reading only; it must exist. Default: false. */
+  readonly?: boolean;
+}
+
+/** The options of a pool, each with its value. */
+export interface ResolvedOptions {
+  readonly file: string;
+  readonly readers: number;
+  readonly inlineReads: 'auto' | 'off';
+  readonly readYourWrites: boolean;
+  readonly acquireTimeout: number;
+  readonly transactionTimeout: number;
+  readonly statementTimeout: number;
+  readonly selfWait: 'error' | 'wait';
+  readonly shareCommits: boolean;
+  readonly connection: ConnectionOptions;
+}
+
+type Check = (name: string, value: unknown) => void;
+
+function refuse(name: string, value: unknown, wanted: string): never {
+  let shown: string;
+  try {
+    shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  } catch {
+    shown = typeof value;
+  }
+  throw new PoolError('POOL_OPTIONS', `option '${name}' must be ${wanted}, not ${shown}`);
+}
+
+const boolean: Check = (name, value) => {
+  if (typeof value !== 'boolean') refuse(name, value, 'true or false');
+};
+
+function oneOf(...values: readonly string[]): Check {
+  return (name, value) => {
+    if (!values.includes(value as string)) {
+      refuse(name, value, values.map((each) => `'${each}'`).join(' or '));
+    }
+  };
+}
+
+function integer(least: number, most: number, unit = ''): Check {
+  return (name, value) => {
+    const fits = Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+    if (!fits) refuse(name, value, `a whole number${unit} from ${least} to ${most}`);
+  };
+}
+
+/** The longest that a timer can wait. */
+const MOST_MS = 2 ** 31 - 1;
+const milliseconds = integer(0, MOST_MS, ' of ms');
+
+const text: Check = (name, value) => {
+  if (typeof value !== 'string' || value === '') refuse(name, value, 'a string');
+};
+
+function fields(checks: Readonly<Record<string, Check>>, what: string): Check {
+  return (name, value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      refuse(name, value, 'an object');
+    }
+    for (const [key, each] of Object.entries(value as object)) {
+      const check = checks[key];
+      const full = name === '' ? key : `${name}.${key}`;
+      if (check === undefined) {
+        const known = Object.keys(checks).join(', ');
+        throw new PoolError('POOL_OPTIONS', `unknown option '${full}' of ${what}; known: ${known}`);
+      }
+      if (each !== undefined) check(full, each);
+    }
+  };
+}
+
+const pragmas: Check = (name, value) => {
+  if (typeof value !== 'object' || value === null) refuse(name, value, 'an object');
+  for (const [pragma, setting] of Object.entries(value)) {
+    const full = `${name}.${pragma}`;
+    if (!/^[a-z_]+$/i.test(pragma)) refuse(full, pragma, 'the name of a pragma');
+    if (pragma.toLowerCase() === 'journal_mode') {
+      throw new PoolError('POOL_OPTIONS', `option '${full}': a pool needs WAL, and sets it itself`);
+    }
+    const fits =
+      typeof setting === 'boolean' ||
+      Number.isFinite(setting) ||
+      (typeof setting === 'string' && /^[\w.+-]+$/.test(setting));
+    if (!fits) refuse(full, setting, 'a number, true, false or one word');
+  }
+};
+
+const retry = fields(
+  {
+    attempts: (name, value) => {
+      if (value !== Number.POSITIVE_INFINITY) integer(0, Number.MAX_SAFE_INTEGER)(name, value);
+    },
+    baseDelay: milliseconds,
+    maxDelay: milliseconds,
+    jitter: (name, value) => {
+      if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
+        refuse(name, value, 'a number from 0 to 1');
+      }
+    },
+  },
+  'retry',
+);
+
+const checkOptions = fields(
+  {
+    readers: integer(1, 16),
+    inlineReads: oneOf('auto', 'off'),
+    synchronous: oneOf('normal', 'full'),
+    readYourWrites: boolean,
+    busyTimeout: milliseconds,
+    retry,
+    acquireTimeout: milliseconds,
+    transactionTimeout: milliseconds,
+    statementTimeout: milliseconds,
+    selfWait: oneOf('error', 'wait'),
+    shareCommits: boolean,
+    cacheSize: integer(-MOST_MS, MOST_MS),
+    mmapSize: integer(0, Number.MAX_SAFE_INTEGER, ' of bytes'),
+    foreignKeys: boolean,
+    pragmas,
+    integers: oneOf('number', 'bigint', 'auto'),
+    setup: text,
+    driver: text,
+    readonly: boolean,
+  } satisfies Record<keyof PoolOptions, Check>,
+  'createPool',
+);
+
+/** Checks the options of a pool, and gives each its value; the result is frozen. */
+export function resolveOptions(file: unknown, options: unknown): ResolvedOptions {
+  if (typeof file !== 'string') {
+    throw new PoolError(
+      'POOL_OPTIONS',
+      `createPool needs the path of a database file, not ${file === null ? 'null' : typeof file}; ` +
+        "':memory:' is a database in memory",
+    );
+  }
+  if (file.includes('\0')) {
+    throw new PoolError('POOL_OPTIONS', 'the path of a database file cannot hold a zero byte');
+  }
+  checkOptions('', options ?? {});
+  const given = (options ?? {}) as PoolOptions;
+  const trimmed = file.trim();
+  if (given.readonly === true && isMemory(trimmed)) {
+    throw new PoolError('POOL_OPTIONS', `option 'readonly' contradicts a database in memory`);
+  }
+  const { retry = {} } = given;
+  const baseDelay = retry.baseDelay ?? 1;
+  const maxDelay = retry.maxDelay ?? Math.max(25, baseDelay);
+  if (maxDelay < baseDelay) {
+    throw new PoolError('POOL_OPTIONS', `option 'retry.maxDelay' is less than 'retry.baseDelay'`);
+  }
+  const isUri = trimmed.startsWith('file:');
+  return Object.freeze({
+    file: trimmed,
+    readers: given.readers ?? Math.max(1, Math.min(4, availableParallelism() - 1)),
+    inlineReads: given.inlineReads ?? 'auto',
+    readYourWrites: given.readYourWrites ?? true,
+    acquireTimeout: given.acquireTimeout ?? 10_000,
+    transactionTimeout: given.transactionTimeout ?? 30_000,
+    statementTimeout: given.statementTimeout ?? 0,
+    selfWait: given.selfWait ?? 'error',
+    shareCommits: given.shareCommits ?? true,
+    connection: Object.freeze({
+      file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),
+      readonly: given.readonly ?? false,
+      driver: given.driver ?? 'better-sqlite3',
+      integers: given.integers ?? 'number',
+      synchronous: given.synchronous ?? 'normal',
+      busyTimeout: given.busyTimeout ?? 5000,
+      retry: Object.freeze({
+        attempts: retry.attempts ?? Number.POSITIVE_INFINITY,
+        baseDelay,
+        maxDelay,
+        jitter: retry.jitter ?? 0.5,
+      }),
+      foreignKeys: given.foreignKeys ?? true,
+      cacheSize: given.cacheSize,
+      mmapSize: given.mmapSize ?? 0,
+      pragmas: Object.entries(given.pragmas ?? {}),
+      setup: given.setup,
+    }),
+  });
+}

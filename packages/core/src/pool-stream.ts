@@ -1,0 +1,61 @@
+import type { Database } from './database.js';
+import type { Holders } from './holders.js';
+import type { OneShot } from './one-shot.js';
+import type { ReadSession } from './reading/session.js';
+import { RowStream } from './row-stream.js';
+import type { Params } from './statements/params.js';
+import type { IterateOptions } from './surface.js';
+import { Method } from './threads/protocol.js';
+import type { Chunk, RemoteCursor } from './threads/remote.js';
+
+/** A stream that belongs to nobody's connection. */
+export function poolStream<Row>(
+  database: Database,
+  oneShot: OneShot,
+  holders: Holders,
+  sql: string,
+  params: Params | undefined,
+  options: IterateOptions,
+): RowStream<Row> {
+  const { statement, bound } = database.bound(sql, params);
+  const method = options.rows === 'array' ? Method.values : Method.all;
+  const chunkSize = database.chunkSize(options);
+  const reads = options.access === undefined ? statement.isRead : options.access === 'read';
+  const { signal } = options;
+  let session: ReadSession | undefined;
+
+  /** What writes runs to its end first, as SQLite itself does before the first row of RETURNING. */
+  const whole = (): RemoteCursor => ({
+    fetch: async (): Promise<Chunk> => {
+      const rows = await oneShot.rows(method, sql, params, { signal, access: 'write' });
+      return { rows: rows as unknown[], done: true };
+    },
+    close: () => {},
+  });
+
+  const open = async (): Promise<RemoteCursor> => {
+    if (!reads || database.readers === undefined) return whole();
+    await oneShot.writesBefore();
+    session = await holders.streamSession(options);
+    const cursor = session.cursor(statement, method, bound, chunkSize);
+    let first = true;
+    return {
+      fetch: async () => {
+        const isFirst = first;
+        first = false;
+        try {
+          return await cursor.fetch();
+        } catch (error) {
+          const code = (error as { code?: string }).code ?? '';
+          const wasWrite = isFirst && code.startsWith('SQLITE_READONLY');
+          if (!wasWrite || database.options.connection.readonly) throw error;
+          return whole().fetch();
+        }
+      },
+      close: () => cursor.close(),
+    };
+  };
+
+  const source = { open, release: () => session?.leave() };
+  return new RowStream<Row>(source, signal, (aborted) => database.abortedError(aborted, sql));
+}

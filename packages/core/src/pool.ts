@@ -1,0 +1,277 @@
+import { closeDatabase } from './closing.js';
+import type { Database } from './database.js';
+import { PoolError } from './errors.js';
+import type { Holders } from './holders.js';
+import type { PoolEvents } from './observing/events.js';
+import type { PoolStats } from './observing/stats.js';
+import type { OneShot } from './one-shot.js';
+import { type PoolOptions, resolveOptions } from './options.js';
+import { poolStream } from './pool-stream.js';
+import { readStats } from './read-stats.js';
+import { type Share, share } from './registry.js';
+import type { Params } from './statements/params.js';
+import type {
+  AnyRow,
+  BatchStatement,
+  CallOptions,
+  CheckpointMode,
+  CheckpointResult,
+  CloseOptions,
+  IterateOptions,
+  Lease,
+  LeaseOptions,
+  SnapshotOptions,
+  Statements,
+  Transaction,
+  TransactionOptions,
+} from './surface.js';
+import type { RunResult } from './threads/engine.js';
+import { Method } from './threads/protocol.js';
+import type { StatementResult } from './threads/result.js';
+
+const MODES: readonly string[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
+
+/**
+ * A pool of connections to one SQLite database file: writes go to one writer thread, which commits
+ * them in groups; reads to reader threads, or, once they have proved quick, to a connection on the
+ * calling thread.
+ */
+export class Pool implements Statements, AsyncDisposable {
+  readonly #share: Share;
+  readonly #database: Database;
+  readonly #oneShot: OneShot;
+  readonly #holders: Holders;
+  #closed: Promise<void> | undefined;
+
+  /** Use `createPool`. */
+  constructor(share: Share) {
+    this.#share = share;
+    this.#database = share.database;
+    this.#oneShot = share.oneShot;
+    this.#holders = share.holders;
+  }
+
+  /** The path that the pool was opened with. */
+  get file(): string {
+    return this.#database.options.file;
+  }
+
+  /**
+   * Resolves once the threads are up and the file is open in WAL mode; rejects with the reason
+   * where it cannot be opened. Statements need not wait for it: they do so by themselves.
+   */
+  ready(): Promise<void> {
+    return this.#database.ready;
+  }
+
+  /** {@inheritDoc Statements.all} */
+  all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#oneShot.rows(Method.all, sql, params, options) as Promise<Row[]>;
+  }
+
+  /** {@inheritDoc Statements.get} */
+  get<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row | undefined> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#oneShot.rows(Method.get, sql, params, options) as Promise<Row | undefined>;
+  }
+
+  /** {@inheritDoc Statements.values} */
+  values<Row extends unknown[] = unknown[]>(
+    sql: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<Row[]> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#oneShot.rows(Method.values, sql, params, options) as Promise<Row[]>;
+  }
+
+  /**
+   * Runs a statement for its effect, on the writer, in a commit that it may share with others;
+   * resolves once that commit is done.
+   */
+  run(sql: string, params?: Params, options?: CallOptions): Promise<RunResult> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#oneShot.run(Method.run, sql, params, options) as Promise<RunResult>;
+  }
+
+  /** {@inheritDoc Statements.query} */
+  query<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<StatementResult<Row>> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#oneShot.rows(Method.query, sql, params, options) as Promise<StatementResult<Row>>;
+  }
+
+  /**
+   * Runs one statement over many sets of parameters, in one transaction and in bounded memory: the
+   * sets may come from a generator. Rejects, with nothing stored, where one of them fails; `index`
+   * of the error tells which.
+   */
+  async runMany(
+    sql: string,
+    paramSets: Iterable<Params> | AsyncIterable<Params>,
+    options?: CallOptions,
+  ): Promise<{ changes: number }> {
+    if (this.#closed !== undefined) return this.#refuse();
+    const start = () => this.#holders.runMany(sql, paramSets);
+    return this.#database.limited(options, 'write', sql, start);
+  }
+
+  /**
+   * Runs a script of several statements, without parameters, on the writer, while nothing else
+   * writes. What it leaves open, it must not: a transaction is rolled back and reported.
+   */
+  async exec(script: string, options?: CallOptions): Promise<void> {
+    if (this.#closed !== undefined) return this.#refuse();
+    this.#database.checkScript(script);
+    const start = () =>
+      this.#holders.alone('script', script, (holder) => holder.exec(script, true));
+    await this.#database.limited(options, 'write', script, start);
+  }
+
+  /**
+   * The rows of a statement one by one, fetched in chunks as they are read, on a reader's
+   * connection of their own: the stream sees one state, however long it is read. A statement that
+   * writes runs to its end first.
+   */
+  iterate<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options: IterateOptions = {},
+  ): AsyncIterableIterator<Row> {
+    if (this.#closed !== undefined) throw this.#closedError();
+    return poolStream<Row>(this.#database, this.#oneShot, this.#holders, sql, params, options);
+  }
+
+  /**
+   * Runs statements in one transaction and one trip: all of them take effect, or none. Rejects
+   * with the error of the first that fails; its `index` tells which.
+   */
+  batch(statements: readonly BatchStatement[], options?: CallOptions): Promise<StatementResult[]> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#oneShot.batch(statements, options) as Promise<StatementResult[]>;
+  }
+
+  /**
+   * Runs `work` in a transaction on the writer: committed when it returns, rolled back when it
+   * throws. One at a time has the writer, first come first served.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@poolite/core';
+   *
+   * await using pool = createPool(':memory:');
+   * await pool.exec('CREATE TABLE account (id INTEGER PRIMARY KEY, cents INTEGER NOT NULL)');
+   * await pool.transaction(async (tx) => {
+   *   await tx.run('INSERT INTO account (cents) VALUES (?)', [100]);
+   *   await tx.run('UPDATE account SET cents = cents - ? WHERE id = ?', [25, 1]);
+   * });
+   * ```
+   */
+  async transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#holders.transaction(work, options);
+  }
+
+  /** Runs `work` on a reader, where all its statements see one state; it cannot write. */
+  async snapshot<T>(work: (tx: Transaction) => Promise<T>, options?: SnapshotOptions): Promise<T> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#holders.snapshot(work, options);
+  }
+
+  /** One connection until it is released. Meant for adapters; applications want `transaction`. */
+  async lease(access: 'read' | 'write', options?: LeaseOptions): Promise<Lease> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return this.#holders.lease(access, options);
+  }
+
+  /** Moves pages from the WAL to the database. https://sqlite.org/wal.html#ckpt */
+  async checkpoint(mode: CheckpointMode = 'PASSIVE'): Promise<CheckpointResult> {
+    if (this.#closed !== undefined) return this.#refuse();
+    if (!MODES.includes(mode)) {
+      throw new PoolError(
+        'POOL_MISUSE',
+        `checkpoint mode must be one of ${MODES.join(', ')}, not ${String(mode)}`,
+      );
+    }
+    return this.#holders.checkpoint(mode);
+  }
+
+  /** What the pool has done, and what it is doing. */
+  stats(): PoolStats {
+    return readStats(this.#database, this.#oneShot);
+  }
+
+  on<Name extends keyof PoolEvents>(
+    event: Name,
+    listener: (...args: PoolEvents[Name]) => void,
+  ): this {
+    this.#database.events.on(event, listener);
+    return this;
+  }
+
+  off<Name extends keyof PoolEvents>(
+    event: Name,
+    listener: (...args: PoolEvents[Name]) => void,
+  ): this {
+    this.#database.events.off(event, listener);
+    return this;
+  }
+
+  /**
+   * Refuses new calls from now on, waits for those under way, and ends the threads, unless another
+   * pool of the same process shares them. The WAL is empty then. May be called again.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(options);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    if (!this.#share.release()) return;
+    await closeDatabase(this.#database, this.#holders, this.#oneShot, options);
+  }
+
+  #closedError(): PoolError {
+    return new PoolError('POOL_CLOSED', 'the pool is closed: it was used after close()');
+  }
+
+  #refuse(): Promise<never> {
+    return Promise.reject(this.#closedError());
+  }
+}
+
+/**
+ * Opens a pool on a database file, which is made where it does not exist; `':memory:'` and `''`
+ * are databases without a file, on one connection.
+ *
+ * Returns at once: the threads start meanwhile, and statements wait for them. What stands in the
+ * way of opening the file rejects `ready()` and every statement.
+ *
+ * @throws PoolError POOL_OPTIONS for an option that is unknown, wrong or contradictory;
+ * POOL_MISUSE where Node.js is older than 22.14.
+ */
+export function createPool(file: string, options?: PoolOptions): Pool {
+  checkNode();
+  return new Pool(share(resolveOptions(file, options)));
+}
+
+/** better-sqlite3 13's binary crashes the process below Node-API 10. */
+function checkNode(): void {
+  const napi = Number(process.versions.napi ?? 0);
+  if (napi >= 10) return;
+  throw new PoolError(
+    'POOL_MISUSE',
+    `poolite needs Node.js 22.14 or newer (Node-API 10); this is ${process.version}`,
+  );
+}

@@ -1,0 +1,44 @@
+import type { Database } from './database.js';
+import type { PoolStats } from './observing/stats.js';
+import type { OneShot } from './one-shot.js';
+
+export function readStats(database: Database, oneShot: OneShot): PoolStats {
+  const { writer, readers, inline, counts, latency, isMemory } = database;
+  const { groups, groupedWrites, largestGroup, sharedCommits, transactions } = writer.counts;
+  const { holder } = writer;
+  return {
+    state: database.state,
+    readers: readers?.threads.length ?? 0,
+    statements: database.catalogue.size,
+    reads: {
+      inline: inline?.runs ?? 0,
+      threaded: readers?.counts.threaded ?? 0,
+      stolen: readers?.counts.stolen ?? 0,
+      rerouted: counts.rerouted,
+      queued: readers?.queued ?? 0,
+      running: readers?.running ?? 0,
+      held: oneShot.held,
+    },
+    writes: {
+      count: counts.writes,
+      groups,
+      largestGroup,
+      meanGroup: groups === 0 ? 0 : groupedWrites / groups,
+      queued: writer.queued,
+    },
+    transactions: {
+      count: transactions,
+      sharedCommits,
+      waiting: writer.waiting,
+      heldMs: holder === undefined ? 0 : performance.now() - holder.since,
+    },
+    latency: {
+      inline: latency.inline.read(),
+      read: latency.read.read(),
+      write: latency.write.read(),
+    },
+    busyRetries: counts.busyRetries,
+    threadsLost: counts.threadsLost,
+    walBytes: isMemory ? 0 : database.walBytes(),
+  };
+}

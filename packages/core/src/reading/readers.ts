@@ -1,0 +1,337 @@
+import type { Statement } from '../statements/catalogue.js';
+import type { BoundParams } from '../statements/params.js';
+import type { ConnectionOptions } from '../threads/connection.js';
+import {
+  type Answer,
+  type Failure,
+  type Method,
+  pushStatement,
+  type Words,
+} from '../threads/protocol.js';
+import { Failed } from '../threads/result.js';
+import { Thread } from '../threads/thread.js';
+import { Claims } from './claims.js';
+
+/** A one-shot read on its way. */
+export interface ReadTask {
+  readonly statement: Statement;
+  readonly method: Method;
+  readonly params: BoundParams;
+  /** Takes the rows, a `Failed`, or an error of the pool's own. */
+  settle(result: unknown): void;
+}
+
+/** A task and where it stands. */
+class Sent {
+  readonly task: ReadTask;
+  readonly ticket: number;
+  readonly slot: number;
+  /** The readers that have a copy of it. */
+  readonly copies: Reader[] = [];
+  /** The blocks of a large result that came so far. */
+  rows: unknown[] | undefined;
+
+  constructor(task: ReadTask, ticket: number, slot: number) {
+    this.task = task;
+    this.ticket = ticket;
+    this.slot = slot;
+  }
+}
+
+interface Reader {
+  readonly place: number;
+  thread: Thread;
+  /** Whether its connection is open. */
+  open: boolean;
+  readonly sent: Map<number, Sent>;
+  /** What it has to do, in microseconds as far as anybody can tell. */
+  load: number;
+  sessions: number;
+}
+
+export interface ReadersOwner {
+  ready(): void;
+  failed(failure: Failure): void;
+  lost(cause: unknown, place: number): void;
+  /** After each post's answers: whoever closes looks whether all have ended. */
+  ended(): void;
+  /** An error as the caller of a read gets it whose thread died. */
+  lostError(cause: unknown): Error;
+}
+
+export interface ReaderCounts {
+  threaded: number;
+  stolen: number;
+}
+
+/** The reader threads, and who of them runs what. */
+export class Readers {
+  readonly counts: ReaderCounts = { threaded: 0, stolen: 0 };
+  readonly #connection: ConnectionOptions;
+  readonly #owner: ReadersOwner;
+  readonly #claims = new Claims();
+  readonly #readers: Reader[] = [];
+  #waiting: ReadTask[] = [];
+  #scheduled = false;
+  #mayOpen = false;
+  #closing = false;
+  readonly #dispatch = () => {
+    this.#scheduled = false;
+    this.#send();
+  };
+
+  constructor(count: number, connection: ConnectionOptions, owner: ReadersOwner) {
+    this.#connection = connection;
+    this.#owner = owner;
+    for (let place = 1; place <= count; place++) this.#readers.push(this.#start(place));
+  }
+
+  /** The file is ready: the readers may open it. */
+  open(): void {
+    this.#mayOpen = true;
+    for (const reader of this.#readers) reader.thread.post([{ type: 'open' }]);
+  }
+
+  get queued(): number {
+    return this.#waiting.length;
+  }
+
+  get running(): number {
+    return this.#claims.taken;
+  }
+
+  get threads(): readonly Thread[] {
+    return this.#readers.map((reader) => reader.thread);
+  }
+
+  /** Tasks of one tick travel in one message. */
+  submit(task: ReadTask): void {
+    this.#waiting.push(task);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(this.#dispatch);
+  }
+
+  /** Takes a task back that no thread has begun; false where it runs or is done. */
+  cancel(task: ReadTask): boolean {
+    const at = this.#waiting.indexOf(task);
+    if (at >= 0) {
+      this.#waiting.splice(at, 1);
+      return true;
+    }
+    for (const reader of this.#readers) {
+      for (const sent of reader.sent.values()) {
+        if (sent.task !== task) continue;
+        if (!this.#claims.withdraw(sent.slot, sent.ticket)) return false;
+        this.#forget(sent);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** The reader with the least to do, for a connection of one's own. */
+  forSession(): Reader | undefined {
+    let best: Reader | undefined;
+    for (const reader of this.#readers) {
+      if (!reader.open) continue;
+      if (best === undefined || weight(reader) < weight(best)) best = reader;
+    }
+    return best;
+  }
+
+  /** Rejects what no thread has begun, and everything else too once its thread ends. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(
+      this.#readers.map((reader) => {
+        const { thread } = reader;
+        if (!thread.alive || !reader.open) return thread.terminate();
+        return new Promise<void>((resolve) => {
+          const task = thread.expect({ reply: () => resolve(), lost: () => resolve() });
+          thread.post([{ type: 'close', task }]);
+        });
+      }),
+    );
+  }
+
+  /** Ends all threads as soon as their statements let them. */
+  async terminate(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#readers.map((reader) => reader.thread.terminate()));
+  }
+
+  /** Settles everything that was not answered. */
+  rejectAll(error: Error): void {
+    const tasks = new Set(this.#waiting);
+    this.#waiting = [];
+    for (const reader of this.#readers) {
+      for (const sent of reader.sent.values()) tasks.add(sent.task);
+      reader.sent.clear();
+    }
+    for (const task of tasks) task.settle(error);
+  }
+
+  #start(place: number): Reader {
+    const reader: Reader = {
+      place,
+      thread: undefined as never,
+      open: false,
+      sent: new Map(),
+      load: 0,
+      sessions: 0,
+    };
+    reader.thread = new Thread('reader', this.#connection, this.#claims.words, place, {
+      opened: () => {
+        reader.open = true;
+        this.#owner.ready();
+        this.#send();
+      },
+      failed: (failure) => this.#owner.failed(failure),
+      answer: (answer) => {
+        if (answer.type === 'reads') this.#answered(reader, answer);
+      },
+      handled: () => {
+        this.#balance(reader);
+        this.#owner.ended();
+      },
+      lost: (cause) => this.#lost(reader, cause),
+      busy: () => !reader.open || reader.sent.size > 0 || this.#waiting.length > 0,
+    });
+    // Somebody may wait for ready(): the process lives at least until the thread is up.
+    reader.thread.reference();
+    return reader;
+  }
+
+  /** Gives each waiting task to the reader that has the least to do. */
+  #send(): void {
+    if (this.#waiting.length === 0) return;
+    const open = this.#readers.filter((reader) => reader.open);
+    if (open.length === 0) {
+      for (const { thread } of this.#readers) thread.reference();
+      return;
+    }
+    const posts = new Map<Reader, { words: Words; moved: ArrayBuffer[] }>();
+    let taken = 0;
+    for (const task of this.#waiting) {
+      const slot = this.#claims.take();
+      if (slot === undefined) break;
+      taken++;
+      let reader = open[0] as Reader;
+      for (const other of open) if (other.load < reader.load) reader = other;
+      const sent = new Sent(task, this.#claims.ticket(slot), slot);
+      let post = posts.get(reader);
+      if (post === undefined) {
+        post = { words: [], moved: [] };
+        posts.set(reader, post);
+      }
+      this.#give(reader, sent, post.words);
+    }
+    this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
+    this.counts.threaded += taken;
+    for (const [reader, { words }] of posts) reader.thread.post([{ type: 'reads', words }]);
+  }
+
+  #give(reader: Reader, sent: Sent, words: Words): void {
+    const { task } = sent;
+    reader.thread.introduce(task.statement);
+    words.push(sent.ticket, sent.slot);
+    pushStatement(words, task.statement.id, task.method, task.params);
+    reader.sent.set(sent.ticket, sent);
+    reader.load += task.statement.microseconds;
+    sent.copies.push(reader);
+  }
+
+  #forget(sent: Sent): void {
+    this.#claims.free(sent.slot);
+    for (const reader of sent.copies) {
+      reader.sent.delete(sent.ticket);
+      reader.load =
+        reader.sent.size === 0 ? 0 : Math.max(0, reader.load - sent.task.statement.microseconds);
+    }
+  }
+
+  #answered(reader: Reader, answer: Answer & { type: 'reads' }): void {
+    const { decoder } = reader.thread;
+    decoder.read(answer.words);
+    while (!decoder.done) {
+      const ticket = decoder.number();
+      const microseconds = decoder.number() * 1000;
+      const sent = reader.sent.get(ticket);
+      const block = decoder.partialBlock();
+      if (block !== undefined) {
+        if (sent === undefined) continue;
+        const rows = decoder.rowsOfBlock(block);
+        if (sent.rows === undefined) sent.rows = rows;
+        else for (const row of rows) sent.rows.push(row);
+        continue;
+      }
+      let result = decoder.next();
+      if (sent === undefined) continue;
+      const { task } = sent;
+      if (sent.rows !== undefined && Array.isArray(result)) {
+        for (const row of result) sent.rows.push(row);
+        result = sent.rows;
+      }
+      task.statement.ran(microseconds, Array.isArray(result) ? result.length : 1);
+      this.#forget(sent);
+      task.settle(result);
+    }
+  }
+
+  /** An idle reader takes half of what a busy one has not begun: work stealing. */
+  #balance(idle: Reader): void {
+    if (this.#waiting.length > 0) this.#send();
+    if (idle.sent.size > 0 || !idle.open || this.#readers.length === 1) return;
+    let victim: Reader | undefined;
+    for (const reader of this.#readers) {
+      if (reader !== idle && reader.sent.size > (victim?.sent.size ?? 0)) victim = reader;
+    }
+    if (victim === undefined) return;
+    const untouched = [...victim.sent.values()].filter(
+      (sent) => !sent.copies.includes(idle) && this.#claims.isFreeFor(sent.slot, sent.ticket),
+    );
+    if (untouched.length === 0) return;
+    const words: Words = [];
+    for (const sent of untouched.slice(untouched.length >> 1)) {
+      this.#give(idle, sent, words);
+      this.counts.stolen++;
+    }
+    idle.thread.post([{ type: 'reads', words }]);
+  }
+
+  #lost(reader: Reader, cause: unknown): void {
+    reader.open = false;
+    const held = [...reader.sent.values()];
+    reader.sent.clear();
+    if (this.#closing) return;
+    const { claims } = { claims: this.#claims };
+    for (const sent of held) {
+      const others = sent.copies.filter((copy) => copy !== reader);
+      const begun = claims.isTakenBy(sent.slot, reader.place);
+      if (!begun && others.length > 0) continue;
+      for (const copy of others) copy.sent.delete(sent.ticket);
+      claims.free(sent.slot);
+      // Never begun: another reader runs it. Begun: it may be what killed the thread.
+      if (begun) sent.task.settle(this.#owner.lostError(cause));
+      else this.#waiting.push(sent.task);
+    }
+    this.#owner.lost(cause, reader.place);
+    const at = this.#readers.indexOf(reader);
+    const replacement = this.#start(reader.place);
+    this.#readers[at] = replacement;
+    if (this.#mayOpen) replacement.thread.post([{ type: 'open' }]);
+    this.#send();
+  }
+}
+
+export type { Reader };
+
+function weight(reader: Reader): number {
+  return reader.sessions * 1000 + reader.load;
+}
+
+/** Whether a result of a read is SQLite's word that it was a write after all. */
+export function isReadonlyRefusal(result: unknown): result is Failed {
+  return result instanceof Failed && result.failure.code?.startsWith('SQLITE_READONLY') === true;
+}

@@ -1,0 +1,91 @@
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { Database } from './database.js';
+import { Holders } from './holders.js';
+import { OneShot } from './one-shot.js';
+import type { ResolvedOptions } from './options.js';
+import { isMemory } from './threads/connection.js';
+
+/** An open database, and what all pools on it have in common. */
+export interface Opened {
+  readonly database: Database;
+  readonly oneShot: OneShot;
+  readonly holders: Holders;
+}
+
+interface Entry extends Opened {
+  /** Pools that share it. */
+  pools: number;
+}
+
+/** Kept on the global object, so that copies of this module made by a hot reload find it too. */
+const KEY = Symbol.for('poolite.databases.1');
+
+function entries(): Map<string, Entry[]> {
+  const home = globalThis as { [KEY]?: Map<string, Entry[]> };
+  home[KEY] ??= new Map();
+  return home[KEY];
+}
+
+/** One name for one file, also through links, and also before the file exists. */
+function identity(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    // It will be made, or ready() will tell why not.
+    try {
+      return join(realpathSync(dirname(file)), basename(file));
+    } catch {
+      return file;
+    }
+  }
+}
+
+function open(options: ResolvedOptions): Opened {
+  const database = new Database(options);
+  const oneShot: OneShot = new OneShot(database, (sql, work) => holders.alone('script', sql, work));
+  const holders: Holders = new Holders(database, (sql) => oneShot.refuseSelfWait(sql));
+  return { database, oneShot, holders };
+}
+
+/** A pool's share of an open database. */
+export interface Share extends Opened {
+  /** Gives the share back; true where it was the last, so that the database must be closed. */
+  release(): boolean;
+}
+
+/**
+ * The rule for a second pool on a file that this process has open: with the same options it
+ * shares the threads of the first, which end with the last pool; with others it has threads of
+ * its own, like another process. Databases in memory are never shared.
+ */
+export function share(options: ResolvedOptions): Share {
+  const { file } = options.connection;
+  if (isMemory(file)) return { ...open(options), release: () => true };
+  const key = identity(file);
+  const all = entries();
+  const others = all.get(key) ?? [];
+  let entry = others.find(
+    ({ database }) =>
+      database.refusal === undefined && isDeepStrictEqual(database.options, options),
+  );
+  if (entry === undefined) {
+    entry = { ...open(options), pools: 0 };
+    all.set(key, [...others, entry]);
+  }
+  const mine = entry;
+  mine.pools++;
+  return {
+    database: mine.database,
+    oneShot: mine.oneShot,
+    holders: mine.holders,
+    release: () => {
+      if (--mine.pools > 0) return false;
+      const rest = (all.get(key) ?? []).filter((each) => each !== mine);
+      if (rest.length === 0) all.delete(key);
+      else all.set(key, rest);
+      return true;
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import { type Classification, classify } from './classify.js';
+
+/** A statement is cheap while its usual run takes less than so many microseconds … */
+export const CHEAP_MICROSECONDS = 100;
+/** … and gives no more rows than this. */
+export const CHEAP_ROWS = 64;
+/** A run that took so long, in microseconds, takes the proof away, whatever the average says. */
+export const SLOW_MICROSECONDS = 1000;
+/** How many quick runs on a thread prove a statement cheap, at first and at most. */
+const FIRST_PROOF = 2;
+const LONGEST_PROOF = 256;
+/** What is assumed of a statement that never ran. */
+const UNKNOWN_MICROSECONDS = 1000;
+
+/** What the pool knows about one SQL text. */
+export class Statement {
+  readonly id: number;
+  readonly sql: string;
+  readonly classification: Classification;
+  readonly isRead: boolean;
+  /** Whether it may join a group of writes. */
+  readonly isGroupable: boolean;
+  /** Whether it may run on the calling thread: see `ran`. */
+  cheap = false;
+  /** A moving average of its time in SQLite, in microseconds. */
+  microseconds = UNKNOWN_MICROSECONDS;
+  /** The threads that know it, a bit for the place of each. */
+  known = 0;
+  /** Whether the catalogue let go of it: a thread is told of it anew with each use. */
+  forgotten = false;
+  /** Whether it was used since the catalogue looked last. */
+  used = true;
+  /** What the calling thread's own connection prepared of it. */
+  inline: unknown;
+  #quickRuns = 0;
+  #proof = FIRST_PROOF;
+
+  constructor(id: number, sql: string) {
+    this.id = id;
+    this.sql = sql;
+    this.classification = classify(sql);
+    this.isRead = this.classification.kind === 'read';
+    this.isGroupable = this.classification.kind === 'write';
+  }
+
+  /** Learns from a run: its time, and its rows. */
+  ran(microseconds: number, rows: number): void {
+    const average =
+      this.microseconds === UNKNOWN_MICROSECONDS
+        ? microseconds
+        : this.microseconds + (microseconds - this.microseconds) / 8;
+    this.microseconds = average;
+    if (microseconds > SLOW_MICROSECONDS || rows > CHEAP_ROWS || average > CHEAP_MICROSECONDS) {
+      // Whoever was taken for cheap and was not must prove itself longer the next time.
+      if (this.cheap) this.#proof = Math.min(this.#proof * 4, LONGEST_PROOF);
+      this.cheap = false;
+      this.#quickRuns = 0;
+    } else if (!this.cheap && ++this.#quickRuns >= this.#proof) {
+      this.cheap = true;
+    }
+  }
+}
+
+/** How many texts are remembered: an application has dozens, an ORM's IN lists make thousands. */
+const MOST_STATEMENTS = 1000;
+
+/**
+ * The statements of one pool by their texts. Each is classified once; those unused the longest
+ * are forgotten, by the second-chance rule, which costs a hit nothing but a flag.
+ */
+export class Catalogue {
+  readonly #byText = new Map<string, Statement>();
+  #nextId = 0;
+  readonly #onForget: (statement: Statement) => void;
+
+  constructor(onForget: (statement: Statement) => void) {
+    this.#onForget = onForget;
+  }
+
+  get(sql: string): Statement {
+    const statement = this.#byText.get(sql);
+    if (statement === undefined) return this.#add(sql);
+    statement.used = true;
+    return statement;
+  }
+
+  get size(): number {
+    return this.#byText.size;
+  }
+
+  #add(sql: string): Statement {
+    if (this.#byText.size >= MOST_STATEMENTS) this.#makeRoom();
+    const statement = new Statement(this.#nextId++, sql);
+    this.#byText.set(sql, statement);
+    return statement;
+  }
+
+  /** A new thread took a place: it knows nothing. */
+  unknownTo(place: number): void {
+    for (const statement of this.#byText.values()) statement.known &= ~(1 << place);
+  }
+
+  #makeRoom(): void {
+    // A tenth at a time, so that an eviction is not paid with every new text.
+    let room = MOST_STATEMENTS / 10;
+    for (const [sql, statement] of this.#byText) {
+      this.#byText.delete(sql);
+      if (statement.used) {
+        statement.used = false;
+        this.#byText.set(sql, statement);
+      } else {
+        this.#onForget(statement);
+        statement.forgotten = true;
+        room--;
+      }
+      if (room <= 0) return;
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import type { BeginBehavior } from './statements/classify.js';
+import type { Params } from './statements/params.js';
+import type { RunResult } from './threads/engine.js';
+import type { StatementResult } from './threads/result.js';
+
+/** A row as an object, where the caller does not say what it holds. */
+export type AnyRow = Record<string, unknown>;
+
+/** What every call may be given. */
+export interface CallOptions {
+  /**
+   * Ends the wait: the call rejects at once with POOL_ABORTED, or with POOL_OUTCOME_UNKNOWN where
+   * it is a write that has been sent.
+   */
+  signal?: AbortSignal | undefined;
+  /**
+   * How long the call may take, in ms, waits included; then it rejects with POOL_TIMEOUT, or with
+   * POOL_OUTCOME_UNKNOWN where it is a write that has been sent. Default: `statementTimeout`.
+   */
+  timeout?: number | undefined;
+  /** Where the caller knows it better than the SQL text tells: a write goes to the writer. */
+  access?: 'read' | 'write' | undefined;
+}
+
+/** Options of a stream. */
+export interface IterateOptions extends CallOptions {
+  /** Rows fetched at a time, 1 to 65536. Default: 256. */
+  chunkSize?: number | undefined;
+  /** Rows as objects or as arrays. Default: `'object'`. */
+  rows?: 'object' | 'array' | undefined;
+}
+
+/** Options of `pool.transaction`. */
+export interface TransactionOptions {
+  /** Gives up waiting for the writer, or rolls the transaction back. */
+  signal?: AbortSignal | undefined;
+  /** How long it may last, in ms, from when it has the writer; 0: for ever. Default: `transactionTimeout`. */
+  timeout?: number | undefined;
+  /** How long to wait for the writer, in ms; 0: for ever. Default: `acquireTimeout`. */
+  acquireTimeout?: number | undefined;
+  /**
+   * How it begins. Default: `'immediate'`, which takes the lock at once: a deferred transaction
+   * that reads first may find, at its first write, that another process wrote in between
+   * (SQLITE_BUSY_SNAPSHOT). https://sqlite.org/lang_transaction.html
+   */
+  behavior?: BeginBehavior | undefined;
+}
+
+/** Options of `pool.snapshot`. */
+export type SnapshotOptions = Omit<TransactionOptions, 'behavior'>;
+
+/** Options of `pool.lease`. */
+export type LeaseOptions = Omit<TransactionOptions, 'behavior'>;
+
+/** One statement of a batch. */
+export interface BatchStatement {
+  sql: string;
+  params?: Params | undefined;
+  /** Rows as objects or as arrays. Default: `'object'`. */
+  rows?: 'object' | 'array' | undefined;
+}
+
+/** The ways to run statements that a pool, a transaction, a snapshot and a lease have in common. */
+export interface Statements {
+  /** All rows, as objects. */
+  all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]>;
+  /** The first row, as an object; undefined where there is none. */
+  get<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row | undefined>;
+  /** All rows, as arrays. */
+  values<Row extends unknown[] = unknown[]>(
+    sql: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<Row[]>;
+  /** Runs a statement for its effect. */
+  run(sql: string, params?: Params, options?: CallOptions): Promise<RunResult>;
+  /**
+   * Runs a statement of which the caller does not know whether it returns rows: its rows, which
+   * are none where it returns none, and its changes.
+   */
+  query<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<StatementResult<Row>>;
+  /** Runs a script of several statements, without parameters. */
+  exec(script: string, options?: CallOptions): Promise<void>;
+  /** The rows one by one, fetched in chunks as they are read. */
+  iterate<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options?: IterateOptions,
+  ): AsyncIterableIterator<Row>;
+}
+
+/** A transaction, or a snapshot: all its statements see one state. */
+export interface Transaction extends Statements {
+  /**
+   * Runs `work` in a savepoint: where it throws, what it did is undone, and the transaction goes
+   * on. https://sqlite.org/lang_savepoint.html
+   */
+  savepoint<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+}
+
+/** One connection, until it is released: what adapters build sessions on. */
+export interface Lease extends Statements, AsyncDisposable {
+  readonly access: 'read' | 'write';
+  /** Whether a transaction is open on the connection, as far as its last answer told. */
+  readonly inTransaction: boolean;
+  /**
+   * Says that the asynchronous context of the caller runs inside this lease from here on: a write
+   * through the pool then fails at once with POOL_DEADLOCK, not after a timeout.
+   */
+  enter(): void;
+  /**
+   * Gives the connection back; an open transaction is rolled back. A second call is POOL_MISUSE.
+   */
+  release(): Promise<void>;
+}
+
+/** What a checkpoint did: https://sqlite.org/pragma.html#pragma_wal_checkpoint */
+export interface CheckpointResult {
+  /** 1 where a reader or writer kept it from finishing, else 0. */
+  busy: number;
+  /** Pages in the WAL. */
+  log: number;
+  /** Pages of them that are in the database file now. */
+  checkpointed: number;
+}
+
+export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
+
+/** Options of `pool.close`. */
+export interface CloseOptions {
+  /**
+   * How long work under way may take to end, in ms; then it is rolled back, and its callers get
+   * POOL_CLOSED. Default: 10000.
+   */
+  timeout?: number | undefined;
+  /** Does not wait for it at all. Default: false. */
+  force?: boolean | undefined;
+}

@@ -1,0 +1,80 @@
+import { Control } from './protocol.js';
+
+export interface RetryPolicy {
+  attempts: number;
+  baseDelay: number;
+  maxDelay: number;
+  jitter: number;
+}
+
+/** How often, and how far apart, a taken lock is tried before delays begin to grow. A lock is
+ * mostly held for the length of one commit: whoever asks often is served soon and fairly. */
+const SHORT_POLLS = 20;
+const SHORT_DELAY = 0.25;
+
+/** Whether the statement never began because another connection holds the lock. */
+export function isBusy(error: unknown): boolean {
+  // Not SQLITE_BUSY_SNAPSHOT: only a new transaction can help there, and whoever runs the
+  // statement knows whether one may be begun. https://sqlite.org/rescode.html#busy_snapshot
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === 'SQLITE_BUSY' || code === 'SQLITE_BUSY_RECOVERY';
+}
+
+/**
+ * Waits for locks that other processes hold. SQLite's own busy handler backs off to 100 ms and
+ * starves whoever came late; this one polls shortly at first, then backs off with jitter.
+ */
+export class BusyWaiter {
+  /** Retries since they were last read. */
+  retries = 0;
+  readonly timeout: number;
+  readonly #policy: RetryPolicy;
+  readonly #control: Int32Array;
+
+  constructor(timeout: number, policy: RetryPolicy, control: Int32Array) {
+    this.timeout = timeout;
+    this.#policy = policy;
+    this.#control = control;
+  }
+
+  /** Runs `work`, which must have had no effect when it fails with SQLITE_BUSY. */
+  run<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      return this.#again(work, error as Error);
+    }
+  }
+
+  #again<T>(work: () => T, first: Error): T {
+    const started = performance.now();
+    let error = first;
+    for (let attempt = 1; ; attempt++) {
+      const waited = performance.now() - started;
+      const left = this.timeout - waited;
+      const hurry = Atomics.load(this.#control, Control.hurry) === 1;
+      if (attempt > this.#policy.attempts || left <= 0 || hurry) {
+        error.message +=
+          ` (another connection holds the lock: tried ${attempt} times in ` +
+          `${Math.round(waited)} ms, busyTimeout is ${this.timeout} ms)`;
+        throw error;
+      }
+      Atomics.wait(this.#control, Control.hurry, 0, Math.min(left, this.#delay(attempt)));
+      this.retries++;
+      try {
+        return work();
+      } catch (next) {
+        if (!isBusy(next)) throw next;
+        error = next as Error;
+      }
+    }
+  }
+
+  #delay(attempt: number): number {
+    if (attempt <= SHORT_POLLS) return SHORT_DELAY;
+    const { baseDelay, maxDelay, jitter } = this.#policy;
+    const full = Math.min(maxDelay, baseDelay * 2 ** Math.min(attempt - SHORT_POLLS, 30));
+    return full * (1 - jitter * Math.random());
+  }
+}

@@ -1,0 +1,193 @@
+import { isAbsolute, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type SqliteDatabase, type SqliteStatement, sqliteLibrary } from './engine.js';
+import type { Method, Role } from './protocol.js';
+import { Method as M } from './protocol.js';
+
+/** How integers come back: see the pool option of the same name. */
+export type Integers = 'number' | 'bigint' | 'auto';
+
+/** What a connection needs to know of the pool's options; it crosses to the threads. */
+export interface ConnectionOptions {
+  /** An absolute path, `:memory:` or `''`. */
+  file: string;
+  readonly: boolean;
+  driver: string;
+  integers: Integers;
+  synchronous: 'normal' | 'full';
+  busyTimeout: number;
+  retry: { attempts: number; baseDelay: number; maxDelay: number; jitter: number };
+  foreignKeys: boolean;
+  cacheSize: number | undefined;
+  mmapSize: number;
+  pragmas: readonly (readonly [name: string, value: string | number | boolean])[];
+  setup: string | undefined;
+}
+
+/** What a `setup` module exports by default: it is called for every connection. */
+export type Setup = (db: unknown, context: { access: 'read' | 'write' }) => void;
+
+/** Fixed before 3.51.3: two connections that write and checkpoint could corrupt the database.
+ * https://sqlite.org/wal.html#the_wal_reset_bug */
+const OLDEST_SQLITE = [3, 51, 3] as const;
+
+export function isMemory(file: string): boolean {
+  return file === ':memory:' || file === '';
+}
+
+/** Loads the `setup` module of the options, where there is one. */
+export async function loadSetup(setup: string | undefined): Promise<Setup | undefined> {
+  if (setup === undefined) return undefined;
+  const isPath = setup.startsWith('.') || isAbsolute(setup);
+  const url = isPath ? pathToFileURL(resolve(setup)).href : setup;
+  const loaded = (await import(url)) as { default?: unknown };
+  let found = loaded.default;
+  // A CommonJS module that was compiled from ESM keeps its default export one level deeper.
+  if (typeof found === 'object' && found !== null && 'default' in found) found = found.default;
+  if (typeof found !== 'function') {
+    throw new TypeError(`the setup module ${setup} must export a function by default`);
+  }
+  return found as Setup;
+}
+
+function checkVersion(db: SqliteDatabase): string {
+  const row = db.prepare('SELECT sqlite_version() AS version').get([]) as { version: string };
+  const parts = row.version.split('.').map(Number);
+  for (let i = 0; i < OLDEST_SQLITE.length; i++) {
+    const difference = (parts[i] ?? 0) - (OLDEST_SQLITE[i] ?? 0);
+    if (difference > 0) break;
+    if (difference < 0) {
+      throw new Error(
+        `SQLite ${row.version} can corrupt a WAL database that two connections write and ` +
+          `checkpoint; poolite needs ${OLDEST_SQLITE.join('.')} or newer`,
+      );
+    }
+  }
+  return row.version;
+}
+
+/** A prepared statement with the mode it was last put into. */
+export class Prepared {
+  readonly statement: SqliteStatement;
+  /** Whether rows come as arrays now: switching costs a call, so it is remembered. */
+  #raw = false;
+  /** The column names of the last rows, and their number: see `ResultEncoder`. */
+  keys: string[] | undefined;
+  shape = -1;
+
+  constructor(statement: SqliteStatement) {
+    this.statement = statement;
+  }
+
+  as(method: Method): SqliteStatement {
+    const raw = method === M.values || method === M.queryValues;
+    if (raw !== this.#raw && this.statement.reader) {
+      this.statement.raw(raw);
+      this.#raw = raw;
+    }
+    return this.statement;
+  }
+}
+
+/** One SQLite connection and its prepared statements, by the pool's statement numbers. */
+export class Connection {
+  readonly db: SqliteDatabase;
+  readonly sqliteVersion: string;
+  readonly access: 'read' | 'write';
+  readonly #prepared = new Map<number, Prepared>();
+  readonly #options: ConnectionOptions;
+  readonly #controls = new Map<string, SqliteStatement>();
+  #changes: SqliteStatement | undefined;
+  #schemaVersion: SqliteStatement | undefined;
+
+  /**
+   * @param timeout milliseconds that SQLite itself waits for a lock: 0 on the writer, whose waits
+   * are the pool's own.
+   */
+  constructor(options: ConnectionOptions, access: 'read' | 'write', timeout: number) {
+    const Library = sqliteLibrary(options.driver);
+    this.#options = options;
+    this.access = access;
+    const memory = isMemory(options.file);
+    this.db = new Library(options.file, {
+      readonly: !memory && (access === 'read' || options.readonly),
+      fileMustExist: !memory && (access === 'read' || options.readonly),
+      timeout,
+    });
+    this.sqliteVersion = checkVersion(this.db);
+    if (options.integers !== 'number') this.db.defaultSafeIntegers(true);
+  }
+
+  /** Sets the pragmas of the options, and runs the user's `setup`. */
+  configure(setup: Setup | undefined): void {
+    const options = this.#options;
+    this.pragma(`foreign_keys = ${options.foreignKeys ? 'ON' : 'OFF'}`);
+    if (options.cacheSize !== undefined) this.pragma(`cache_size = ${options.cacheSize}`);
+    this.pragma(`mmap_size = ${options.mmapSize}`);
+    if (this.access === 'write') this.pragma(`synchronous = ${options.synchronous}`);
+    for (const [name, value] of options.pragmas) this.pragma(`${name} = ${value}`);
+    const result: unknown = setup?.(this.db, { access: this.access });
+    if (typeof (result as { then?: unknown } | undefined)?.then === 'function') {
+      throw new TypeError(
+        `the setup module ${options.setup} returned a promise: what it does to a connection must ` +
+          'be done when it returns (better-sqlite3 is synchronous; import what you need above)',
+      );
+    }
+  }
+
+  pragma(text: string): unknown {
+    const statement = this.db.prepare(`PRAGMA ${text}`);
+    return statement.reader ? statement.all([]) : statement.run([]);
+  }
+
+  /** The changes and the rowid of the last statement, which SQLite keeps per connection. */
+  changes(): [changes: number | bigint, rowid: number | bigint] {
+    this.#changes ??= this.db.prepare('SELECT changes(), last_insert_rowid()');
+    this.#changes.raw(true);
+    return this.#changes.get([]) as [number | bigint, number | bigint];
+  }
+
+  /** Runs a statement of the pool's own, which is prepared once: BEGIN, COMMIT and their kin. */
+  control(sql: string): void {
+    let statement = this.#controls.get(sql);
+    if (statement === undefined) {
+      statement = this.db.prepare(sql);
+      this.#controls.set(sql, statement);
+    }
+    statement.run([]);
+  }
+
+  schemaVersion(): unknown {
+    this.#schemaVersion ??= this.db.prepare('PRAGMA main.schema_version');
+    this.#schemaVersion.raw(true);
+    return String(this.#schemaVersion.get([]));
+  }
+
+  /** The texts of every schema object, of the main, the temporary and the attached databases. */
+  schemaTexts(): string[] {
+    const names = (this.pragma('database_list') as { name: string }[]).map((row) => row.name);
+    return names.flatMap((name) => {
+      const table = `"${name.replaceAll('"', '""')}".sqlite_schema`;
+      const rows = this.db.prepare(`SELECT sql FROM ${table} WHERE sql IS NOT NULL`).all([]);
+      return (rows as { sql: string }[]).map((row) => row.sql);
+    });
+  }
+
+  prepared(id: number, sql: string): Prepared {
+    let prepared = this.#prepared.get(id);
+    if (prepared === undefined) {
+      prepared = new Prepared(this.db.prepare(sql));
+      this.#prepared.set(id, prepared);
+    }
+    return prepared;
+  }
+
+  forget(id: number): void {
+    this.#prepared.delete(id);
+  }
+
+  close(): void {
+    this.#prepared.clear();
+    this.db.close();
+  }
+}

@@ -1,0 +1,92 @@
+import type { Connection } from './connection.js';
+import { Prepared } from './connection.js';
+import { Method, type WordReader, type Words } from './protocol.js';
+import type { Runner } from './runner.js';
+
+/** A stream over one statement's rows, on its thread. */
+export class Cursor {
+  readonly #iterator: IterableIterator<unknown>;
+  readonly #prepared: Prepared;
+  readonly #method: Method;
+  /** The rest of the rows, once something else wanted the connection. */
+  #drained: unknown[] | undefined;
+  #at = 0;
+  #done = false;
+
+  /** A statement that is being iterated is locked, so each cursor prepares its own. */
+  constructor(connection: Connection, sql: string, reader: WordReader) {
+    this.#method = reader.method();
+    this.#prepared = new Prepared(connection.db.prepare(sql));
+    this.#iterator = this.#prepared.as(this.#method).iterate(reader.params());
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Writes up to `count` more rows as one outcome. */
+  fetch(runner: Runner, count: number, out: Words): void {
+    const rows = this.#take(count);
+    if (this.#method === Method.values) runner.encoder.values(out, rows);
+    else runner.encoder.rows(out, this.#prepared, rows);
+  }
+
+  #take(count: number): unknown[] {
+    if (this.#drained !== undefined) {
+      const rows = this.#drained.slice(this.#at, this.#at + count);
+      this.#at += rows.length;
+      this.#done = this.#at >= this.#drained.length;
+      return rows;
+    }
+    const rows: unknown[] = [];
+    while (rows.length < count) {
+      const next = this.#iterator.next();
+      if (next.done === true) {
+        this.#done = true;
+        break;
+      }
+      rows.push(next.value);
+    }
+    return rows;
+  }
+
+  /**
+   * Reads the rest into memory. A connection that iterates can run nothing that writes, and what
+   * a SELECT sees while its tables change is undefined (https://sqlite.org/isolation.html): so a
+   * stream ends inside SQLite before the next statement of the same connection begins.
+   */
+  drain(): void {
+    if (this.#drained !== undefined || this.#done) return;
+    this.#drained = [...this.#iterator];
+  }
+
+  close(): void {
+    this.#iterator.return?.();
+  }
+}
+
+/** The open cursors of one connection. */
+export class Cursors {
+  readonly #open = new Map<number, Cursor>();
+
+  add(id: number, cursor: Cursor): void {
+    this.#open.set(id, cursor);
+  }
+
+  get(id: number): Cursor | undefined {
+    return this.#open.get(id);
+  }
+
+  drain(): void {
+    for (const cursor of this.#open.values()) cursor.drain();
+  }
+
+  drop(id: number): void {
+    this.#open.get(id)?.close();
+    this.#open.delete(id);
+  }
+
+  clear(): void {
+    for (const id of [...this.#open.keys()]) this.drop(id);
+  }
+}

@@ -1,0 +1,58 @@
+import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { loadSetup } from './connection.js';
+import { Outbox } from './outbox.js';
+import { type Command, Control, type ThreadData } from './protocol.js';
+import { ReaderThread } from './reader-thread.js';
+import { failureOf, ResultEncoder } from './rows.js';
+import { WriterThread } from './writer-thread.js';
+
+/**
+ * How long, in ms, an idle thread sleeps on its word in shared memory before it goes back to its
+ * event loop. Waking there costs several times more, but what a `setup` module started (timers,
+ * what it wrote to stdout) moves on only in the loop.
+ */
+const LINGER = 100;
+
+const data = workerData as ThreadData;
+const { port, control } = data;
+const outbox = new Outbox(port, control, new ResultEncoder(data.connection.integers === 'auto'));
+
+try {
+  const setup = await loadSetup(data.connection.setup);
+  const thread =
+    data.role === 'writer'
+      ? new WriterThread(data, setup, outbox)
+      : new ReaderThread(data, setup, outbox);
+  const handle = (commands: Command[]): boolean => {
+    for (const command of commands) {
+      if (command.type === 'open') {
+        try {
+          thread.handle(command);
+        } catch (error) {
+          outbox.push({ type: 'failed', failure: failureOf(error) });
+        }
+      } else {
+        thread.handle(command);
+        if (command.type === 'close') {
+          outbox.flush();
+          port.close();
+          return false;
+        }
+      }
+    }
+    outbox.flush();
+    return true;
+  };
+  port.on('message', (commands: Command[]) => {
+    let open = handle(commands);
+    while (open) {
+      const seen = Atomics.load(control, Control.wake);
+      const received = receiveMessageOnPort(port) as { message: Command[] } | undefined;
+      if (received !== undefined) open = handle(received.message);
+      else if (Atomics.wait(control, Control.wake, seen, LINGER) === 'timed-out') break;
+    }
+  });
+} catch (error) {
+  outbox.push({ type: 'failed', failure: failureOf(error) });
+  outbox.flush();
+}

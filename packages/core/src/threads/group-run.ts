@@ -1,0 +1,164 @@
+import type { BusyWaiter } from './busy.js';
+import type { Connection } from './connection.js';
+import type { Outbox } from './outbox.js';
+import { BATCH, type Command, Control, Outcome, WordReader, type Words } from './protocol.js';
+import type { Runner } from './runner.js';
+
+export interface WriterTools {
+  connection: Connection;
+  runner: Runner;
+  busy: BusyWaiter;
+  control: Int32Array;
+}
+
+/** A group ends early once it has run so long, in ms: its first caller has waited enough. */
+const LONGEST_GROUP = 20;
+/** The clock is read once in so many units: it costs a tenth of an insert. */
+const UNITS_PER_LOOK = 8;
+
+/**
+ * Runs groups of one-shot writes: one transaction, one commit, an outcome for each. A unit is one
+ * statement or one batch.
+ */
+export class GroupRun {
+  readonly #tools: WriterTools;
+  readonly #outbox: Outbox;
+
+  constructor(tools: WriterTools, outbox: Outbox) {
+    this.#tools = tools;
+    this.#outbox = outbox;
+  }
+
+  run({ task, words }: Command & { type: 'group' }): void {
+    const started = performance.now();
+    const reader = new WordReader(words);
+    const units = reader.number();
+    let out: Words = [];
+    let ran = units;
+    if (units === 1) {
+      this.#alone(reader, out);
+    } else {
+      try {
+        ran = this.#together(reader, units, out, started);
+      } catch {
+        // SQLite undid them all: a ROLLBACK clause, a full disk, a commit that failed. Each runs
+        // again alone, so that only the one at fault fails, and tells its own error.
+        ran = units;
+        out = [];
+        reader.at = 1;
+        for (let i = 0; i < units; i++) this.#alone(reader, out);
+      }
+    }
+    const microseconds = Math.round((performance.now() - started) * 1000);
+    this.#outbox.push({ type: 'group', task, ran, microseconds, words: out });
+  }
+
+  /** Returns how many units were run and committed. Throws where the transaction is undone. */
+  #together(reader: WordReader, units: number, out: Words, started: number): number {
+    const { connection, busy } = this.#tools;
+    try {
+      busy.run(() => connection.control('BEGIN IMMEDIATE'));
+    } catch (error) {
+      const failed = this.#outbox.failed(error);
+      for (let i = 0; i < units; i++) out.push(...failed);
+      return units;
+    }
+    let ran = 0;
+    try {
+      while (ran < units) {
+        this.#unit(reader, out);
+        ran++;
+        if (ran % UNITS_PER_LOOK === 0 && performance.now() - started > LONGEST_GROUP) break;
+      }
+      this.#commit();
+      return ran;
+    } catch (error) {
+      if (connection.db.inTransaction) connection.control('ROLLBACK');
+      throw error;
+    }
+  }
+
+  #commit(): void {
+    const { connection, control } = this.#tools;
+    Atomics.store(control, Control.committing, 1);
+    connection.control('COMMIT');
+  }
+
+  /** One unit of a group. A failure is its outcome, unless it undid the transaction. */
+  #unit(reader: WordReader, out: Words): void {
+    const { connection, runner } = this.#tools;
+    const first = reader.number();
+    if (first === BATCH) return this.#batch(reader, out);
+    const length = out.length;
+    try {
+      runner.run(connection, first, reader, out);
+    } catch (error) {
+      if (!connection.db.inTransaction) throw error;
+      out.length = length;
+      out.push(...this.#outbox.failed(error));
+    }
+  }
+
+  /** A unit in a transaction of its own: a statement alone needs no BEGIN. */
+  #alone(reader: WordReader, out: Words): void {
+    const { connection, runner, busy, control } = this.#tools;
+    const start = reader.at;
+    const length = out.length;
+    Atomics.store(control, Control.committing, 1);
+    try {
+      busy.run(() => {
+        reader.at = start;
+        out.length = length;
+        const first = reader.number();
+        if (first !== BATCH) return runner.run(connection, first, reader, out);
+        connection.control('BEGIN IMMEDIATE');
+        try {
+          this.#batch(reader, out);
+          connection.control('COMMIT');
+        } finally {
+          if (connection.db.inTransaction) connection.control('ROLLBACK');
+        }
+      });
+    } catch (error) {
+      out.length = length;
+      out.push(...this.#outbox.failed(error));
+      reader.at = start;
+      this.#skip(reader);
+    }
+  }
+
+  #skip(reader: WordReader): void {
+    const first = reader.number();
+    const statements = first === BATCH ? reader.number() : 1;
+    for (let i = 0; i < statements; i++) {
+      if (first === BATCH) reader.number();
+      reader.method();
+      reader.params();
+    }
+  }
+
+  /** All of its statements or none: a savepoint, since others share the transaction. */
+  #batch(reader: WordReader, out: Words): void {
+    const { connection, runner } = this.#tools;
+    const statements = reader.number();
+    const length = out.length;
+    connection.control('SAVEPOINT poolite_batch');
+    out.push(Outcome.batch, statements);
+    let i = 0;
+    try {
+      for (; i < statements; i++) runner.run(connection, reader.number(), reader, out);
+      connection.control('RELEASE poolite_batch');
+    } catch (error) {
+      if (!connection.db.inTransaction) throw error;
+      connection.control('ROLLBACK TO poolite_batch');
+      connection.control('RELEASE poolite_batch');
+      out.length = length;
+      out.push(...this.#outbox.failed(error, i));
+      for (let rest = i + 1; rest < statements; rest++) {
+        reader.number();
+        reader.method();
+        reader.params();
+      }
+    }
+  }
+}

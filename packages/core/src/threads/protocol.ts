@@ -1,0 +1,221 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { BeginBehavior } from '../statements/classify.js';
+import type { BoundParams } from '../statements/params.js';
+import type { ConnectionOptions } from './connection.js';
+
+/**
+ * Everything that crosses between the calling thread and the pool's threads, in one place.
+ *
+ * A post carries a list of commands or of answers, so that what is issued in one tick travels
+ * together. Statements are sent as text once and by number afterwards. Many small tasks travel
+ * flat, in one array of words: V8 clones one long dense array several times faster than as many
+ * small objects.
+ */
+
+/** How a statement's rows are wanted; better-sqlite3's four ways to run a statement, and two for any. */
+export const Method = {
+  /** Rows as objects. */
+  all: 0,
+  /** The first row as an object. */
+  get: 1,
+  /** Rows as arrays. */
+  values: 2,
+  /** `{ changes, lastInsertRowid }`. */
+  run: 3,
+  /** Rows as objects where the statement returns rows, and the changes in any case. */
+  query: 4,
+  /** The same with rows as arrays. */
+  queryValues: 5,
+} as const;
+export type Method = (typeof Method)[keyof typeof Method];
+
+/**
+ * The words of one statement: `statement, method, count, ...params`. A count of -1 says that one
+ * object of named parameters follows. In a group, a statement number of -1 opens a batch:
+ * `-1, statements, then each statement's words`.
+ */
+export type Words = unknown[];
+export const BATCH = -1;
+const NAMED = -1;
+
+export function pushStatement(
+  words: Words,
+  statement: number,
+  method: Method,
+  params: BoundParams,
+): void {
+  if (params === undefined) {
+    words.push(statement, method, 0);
+  } else if (Array.isArray(params)) {
+    words.push(statement, method, params.length);
+    for (let i = 0; i < params.length; i++) words.push(params[i]);
+  } else {
+    words.push(statement, method, NAMED, params);
+  }
+}
+
+/** Reads what `pushStatement` wrote, from one place to the next. */
+export class WordReader {
+  readonly words: Words;
+  at = 0;
+
+  constructor(words: Words) {
+    this.words = words;
+  }
+
+  get done(): boolean {
+    return this.at >= this.words.length;
+  }
+
+  number(): number {
+    return this.words[this.at++] as number;
+  }
+
+  method(): Method {
+    return this.words[this.at++] as Method;
+  }
+
+  /** What better-sqlite3 takes as the one argument of `run`, `get` and `all`. */
+  params(): unknown[] | object {
+    const count = this.words[this.at++] as number;
+    if (count === NAMED) return this.words[this.at++] as object;
+    const from = this.at;
+    this.at += count;
+    return this.words.slice(from, this.at);
+  }
+}
+
+/** From the calling thread to a pool thread. */
+export type Command =
+  /** Statement numbers that later commands use, and their texts. */
+  | { type: 'define'; ids: number[]; texts: string[] }
+  /** Statement numbers that will not be used again. */
+  | { type: 'forget'; ids: number[] }
+  /** Open the connection: to readers, once the writer has made the file ready. */
+  | { type: 'open' }
+  /** One-shot reads: `ticket, slot, statement, method, count, ...params` each. */
+  | { type: 'reads'; words: Words }
+  /** One-shot writes and batches, to be committed together: their number, then their words. */
+  | { type: 'group'; task: number; words: Words }
+  /** A transaction begins on the writer; its first statement travels behind. */
+  | { type: 'begin'; behavior: BeginBehavior; readonly: boolean }
+  /** The transaction ends. `share`: its COMMIT may wait for the transaction that follows. */
+  | { type: 'end'; task: number; how: 'commit' | 'rollback'; share: boolean }
+  /** COMMIT what ended transactions left waiting: none follows after all. */
+  | { type: 'settle' }
+  /** One statement on a connection that somebody holds (session 0 is the writer's own). */
+  | { type: 'execute'; task: number; session: number; words: Words }
+  /** A script on it; `alone` where nobody holds it: no transaction may stay open then. */
+  | { type: 'exec'; task: number; session: number; script: string; alone: boolean }
+  /** A reader's connection of its own for a lease, a snapshot or a stream. */
+  | { type: 'session'; task: number; session: number; snapshot: boolean }
+  | { type: 'leave'; session: number; clean: boolean }
+  /** A stream over one statement's rows, fetched in chunks. */
+  | { type: 'cursor'; task: number; session: number; cursor: number; words: Words; rows: number }
+  | { type: 'fetch'; task: number; session: number; cursor: number; rows: number }
+  | { type: 'drop'; session: number; cursor: number }
+  /** Bulk: one statement, many parameter sets, one transaction, in chunks. */
+  | { type: 'bulk'; task: number; statement: number }
+  | { type: 'rows'; columns: ArrayLike<unknown>[]; names: string[] | undefined; count: number }
+  | { type: 'bulk-end'; task: number; commit: boolean }
+  | { type: 'checkpoint'; task: number; mode: string }
+  | { type: 'close'; task: number };
+
+/** How a statement's result begins; what follows it in the words is in the comment. */
+export const Outcome = {
+  /** `changes, lastInsertRowid` */
+  run: 0,
+  /** nothing: `get` found no row, or `all` none */
+  none: 1,
+  /** `shape, blobs, ...values`: one object */
+  row: 2,
+  /** `shape, rows, blobs, ...values`: objects, few */
+  rows: 3,
+  /** `columns, rows, blobs, ...values`: arrays, few */
+  values: 4,
+  /** `Block`: objects or arrays, many */
+  block: 5,
+  /** `Failure` */
+  error: 6,
+  /** `changes, lastInsertRowid`, then the outcome with the rows */
+  query: 7,
+  /** `count`, then as many outcomes: the statements of a batch */
+  batch: 8,
+} as const;
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+/** Many rows, as an array per column: typed where all its values fit. */
+export interface Block {
+  /** The number of the column names, -1 for rows as arrays. */
+  shape: number;
+  rows: number;
+  columns: ArrayLike<unknown>[];
+  /** Indexes of the columns that hold blobs: structured clone makes a Buffer a Uint8Array. */
+  blobs: number[];
+  /** Whether more blocks of the same result follow. */
+  more: boolean;
+}
+
+/** An error as it crosses: structured clone would lose the class and the code. */
+export interface Failure {
+  name: string;
+  message: string;
+  code?: string;
+  /** The place in the batch or in the parameter sets, from 0. */
+  index?: number;
+}
+
+/** What a thread says about its connection once it is open. */
+export interface OpenedInfo {
+  sqliteVersion: string;
+  journalMode: string;
+}
+
+/** From a pool thread to the calling thread. */
+export type Answer =
+  | { type: 'opened'; info: OpenedInfo }
+  | { type: 'failed'; failure: Failure }
+  /** A result's column names, sent once before their number is used. */
+  | { type: 'shape'; id: number; keys: string[] }
+  /** One-shot reads: `task, microseconds, outcome, ...` each. */
+  | { type: 'reads'; words: Words }
+  /** The first `ran` units of a group are committed, an outcome each; the rest must come again. */
+  | { type: 'group'; task: number; ran: number; microseconds: number; words: Words }
+  /** One statement on a held connection, and whether a transaction is open on it now. */
+  | { type: 'held'; task: number; inTransaction: boolean; words: Words }
+  /** Some rows of a stream: one outcome. */
+  | { type: 'chunk'; task: number; done: boolean; inTransaction: boolean; words: Words }
+  /** These calls are done, or failed together. */
+  | { type: 'done'; tasks: number[]; failure: Failure | undefined; inTransaction: boolean }
+  /** So many more parameter sets of a bulk ran. */
+  | { type: 'progress'; ran: number; changes: number; failed: boolean }
+  /** The lock was found taken so often before the last post's work began. */
+  | { type: 'busy'; retries: number }
+  | { type: 'checkpoint'; task: number; busy: number; log: number; checkpointed: number };
+
+/** Words of the shared memory between the calling thread and one pool thread. */
+export const Control = {
+  /** Raised with every post, so that a thread may sleep on it instead of in its event loop. */
+  wake: 0,
+  /** 1 from before a commit until its answer is sent: a thread that dies between the two leaves
+   * an unknown outcome. */
+  committing: 1,
+  /** 1 when the pool closes in haste: a wait for a lock ends at once. */
+  hurry: 2,
+  /** How many words there are. */
+  words: 4,
+} as const;
+
+export type Role = 'reader' | 'writer';
+
+/** What a new thread is given. */
+export interface ThreadData {
+  role: Role;
+  port: MessagePort;
+  control: Int32Array;
+  /** The claim words of one-shot reads, shared by all readers. */
+  claims: Int32Array;
+  /** What this thread leaves in a claim word it takes: negative, so never a ticket. */
+  mark: number;
+  connection: ConnectionOptions;
+}

@@ -1,0 +1,134 @@
+import type { Classification } from '../statements/classify.js';
+import { classify } from '../statements/classify.js';
+import type { Connection, Prepared } from './connection.js';
+import type { Block, Command, Words } from './protocol.js';
+import { Method, Outcome, type WordReader } from './protocol.js';
+import type { ResultEncoder } from './rows.js';
+
+interface Text {
+  sql: string;
+  /** Asked for rarely, and then kept. */
+  classification?: Classification;
+}
+
+/** Runs statements by their numbers, and writes their results as words. */
+export class Runner {
+  readonly encoder: ResultEncoder;
+  readonly #texts = new Map<number, Text>();
+
+  constructor(encoder: ResultEncoder) {
+    this.encoder = encoder;
+  }
+
+  define(command: Command & { type: 'define' }): void {
+    command.ids.forEach((id, i) => {
+      this.#texts.set(id, { sql: command.texts[i] as string });
+    });
+  }
+
+  forget(ids: readonly number[], connections: Iterable<Connection>): void {
+    for (const id of ids) this.#texts.delete(id);
+    for (const connection of connections) for (const id of ids) connection.forget(id);
+  }
+
+  sql(id: number): string {
+    const text = this.#texts.get(id);
+    if (text === undefined) throw new Error(`statement ${id} was not defined`);
+    return text.sql;
+  }
+
+  classification(id: number): Classification {
+    const sql = this.sql(id);
+    const text = this.#texts.get(id) as Text;
+    text.classification ??= classify(sql);
+    return text.classification;
+  }
+
+  prepared(connection: Connection, id: number): Prepared {
+    return connection.prepared(id, this.sql(id));
+  }
+
+  /**
+   * Reads one statement's words, runs it, and writes its result. Throws what SQLite throws; the
+   * words are read to their end in any case.
+   *
+   * @param flush takes the blocks of a large result as they are made, all but the last.
+   */
+  run(
+    connection: Connection,
+    id: number,
+    reader: WordReader,
+    out: Words,
+    flush?: (block: Block) => void,
+  ): void {
+    const method = reader.method();
+    const params = reader.params();
+    const prepared = this.prepared(connection, id);
+    this.runPrepared(connection, prepared, method, params, out, flush);
+  }
+
+  runPrepared(
+    connection: Connection,
+    prepared: Prepared,
+    method: Method,
+    params: unknown,
+    out: Words,
+    flush?: (block: Block) => void,
+  ): void {
+    const statement = prepared.as(method);
+    switch (method) {
+      case Method.run: {
+        const result = statement.run(params);
+        this.encoder.run(out, result.changes, result.lastInsertRowid);
+        return;
+      }
+      case Method.get:
+        this.encoder.row(out, prepared, statement.get(params));
+        return;
+      case Method.all:
+        this.encoder.rows(out, prepared, statement.all(params), flush);
+        return;
+      case Method.values:
+        this.encoder.values(out, statement.all(params), flush);
+        return;
+      case Method.query:
+      case Method.queryValues:
+        this.#query(connection, prepared, method === Method.queryValues, params, out);
+        return;
+    }
+  }
+
+  /** Rows where there are some, and the changes, which better-sqlite3 tells of `run` alone. */
+  #query(
+    connection: Connection,
+    prepared: Prepared,
+    asArrays: boolean,
+    params: unknown,
+    out: Words,
+  ): void {
+    const { statement } = prepared;
+    if (!statement.reader) {
+      const result = statement.run(params);
+      out.push(Outcome.query);
+      this.#pushChanges(out, result.changes, result.lastInsertRowid);
+      out.push(Outcome.rows, -1, 0, 0);
+      return;
+    }
+    const rows = statement.all(params);
+    out.push(Outcome.query);
+    if (statement.readonly) {
+      this.#pushChanges(out, 0, 0);
+    } else {
+      const row = connection.changes();
+      this.#pushChanges(out, Number(row[0]), row[1]);
+    }
+    if (asArrays) this.encoder.values(out, rows);
+    else this.encoder.rows(out, prepared, rows);
+  }
+
+  #pushChanges(out: Words, changes: number, rowid: number | bigint): void {
+    const at = out.length;
+    this.encoder.run(out, changes, rowid);
+    out.splice(at, 1);
+  }
+}

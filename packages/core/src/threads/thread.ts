@@ -1,0 +1,233 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Statement } from '../statements/catalogue.js';
+import type { ConnectionOptions } from './connection.js';
+import {
+  type Answer,
+  type Command,
+  Control,
+  type Failure,
+  type OpenedInfo,
+  type Role,
+  type ThreadData,
+} from './protocol.js';
+import { ResultDecoder } from './result.js';
+
+/** How often, in ms, a thread that keeps the process alive looks whether it still must. */
+const IDLE_LOOK = 15;
+
+/** Answers to calls that are known by a number of their own. */
+export type Reply = Extract<Answer, { type: 'held' | 'chunk' | 'done' | 'checkpoint' }>;
+
+/** What a thread's owner does with what the thread says. */
+export interface ThreadOwner {
+  opened(info: OpenedInfo): void;
+  failed(failure: Failure): void;
+  /** Answers that are not replies to one call. */
+  answer(answer: Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' }>): void;
+  /** After each post's answers were handled. */
+  handled(): void;
+  /** The thread is gone; `committing` where a commit was under way. */
+  lost(cause: unknown, committing: boolean): void;
+  /** Whether somebody waits for this thread: it then keeps the process alive. */
+  busy(): boolean;
+}
+
+interface Call {
+  reply(reply: Reply): void;
+  lost(cause: unknown, committing: boolean): void;
+}
+
+/** The thread's own file: beside this one once built; found by name where an application was
+ * bundled into one file. */
+function entryFile(): URL {
+  const beside = new URL('./thread.js', import.meta.url);
+  if (existsSync(fileURLToPath(beside))) return beside;
+  const application = createRequire(pathToFileURL(join(process.cwd(), 'index.js')));
+  return pathToFileURL(application.resolve('@poolite/core/thread'));
+}
+
+/** One thread of the pool, seen from the calling thread. */
+export class Thread {
+  /** Its place among the pool's threads: the writer's is 0. */
+  readonly place: number;
+  readonly decoder = new ResultDecoder();
+  readonly control = new Int32Array(new SharedArrayBuffer(Control.words * 4));
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #owner: ThreadOwner;
+  readonly #calls = new Map<number, Call>();
+  #nextCall = 1;
+  #newIds: number[] = [];
+  #newTexts: string[] = [];
+  #oldIds: number[] = [];
+  #alive = true;
+  #referenced = false;
+  #error: unknown;
+
+  constructor(
+    role: Role,
+    connection: ConnectionOptions,
+    claims: Int32Array,
+    place: number,
+    owner: ThreadOwner,
+  ) {
+    this.place = place;
+    this.#owner = owner;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const { control } = this;
+    const data = {
+      role,
+      port: port2,
+      control,
+      claims,
+      mark: -1 - place,
+      connection,
+    } satisfies ThreadData;
+    this.#worker = new Worker(entryFile(), {
+      workerData: data,
+      transferList: [port2],
+      name: `poolite ${role}`,
+      // The flags of the process (loaders, watchers) only slow a thread down, save where the
+      // user's own `setup` module may need them.
+      ...(connection.setup === undefined ? { execArgv: [] } : {}),
+    });
+    this.#worker.unref();
+    this.#worker.on('error', (error) => {
+      this.#error = error;
+    });
+    this.#worker.on('exit', (code) => {
+      this.#end(this.#error ?? new Error(`the thread exited with code ${code}`));
+    });
+    port1.on('message', (answers: Answer[]) => this.#receive(answers));
+    port1.unref();
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Sees to it that the thread knows a statement by the time that the next post arrives. */
+  introduce(statement: Statement): void {
+    const bit = 1 << this.place;
+    if ((statement.known & bit) !== 0 && !statement.forgotten) return;
+    statement.known |= bit;
+    this.#newIds.push(statement.id);
+    this.#newTexts.push(statement.sql);
+  }
+
+  /** Lets the thread forget a statement with the next post. */
+  forget(statement: Statement): void {
+    if ((statement.known & (1 << this.place)) !== 0) this.#oldIds.push(statement.id);
+  }
+
+  post(commands: Command[], moved?: ArrayBuffer[]): void {
+    if (!this.#referenced) this.reference();
+    if (this.#newIds.length > 0) {
+      commands.unshift({ type: 'define', ids: this.#newIds, texts: this.#newTexts });
+      this.#newIds = [];
+      this.#newTexts = [];
+    }
+    if (this.#oldIds.length > 0) {
+      commands.unshift({ type: 'forget', ids: this.#oldIds });
+      this.#oldIds = [];
+    }
+    if (moved === undefined || moved.length === 0) this.#port.postMessage(commands);
+    else this.#port.postMessage(commands, moved);
+    Atomics.add(this.control, Control.wake, 1);
+    Atomics.notify(this.control, Control.wake);
+  }
+
+  /** Registers who is told of the reply with the number that it returns. */
+  expect(call: Call): number {
+    const number = this.#nextCall++;
+    this.#calls.set(number, call);
+    return number;
+  }
+
+  get calls(): number {
+    return this.#calls.size;
+  }
+
+  /** Keeps the process alive until nobody waits for this thread any more. */
+  reference(): void {
+    if (this.#referenced || !this.#alive) return;
+    this.#referenced = true;
+    this.#port.ref();
+    const timer = setInterval(() => {
+      if (this.#alive && (this.#calls.size > 0 || this.#owner.busy())) return;
+      clearInterval(timer);
+      this.#referenced = false;
+      this.#port.unref();
+    }, IDLE_LOOK);
+    timer.unref();
+  }
+
+  /** Ends a wait for a lock at once. */
+  hurry(): void {
+    Atomics.store(this.control, Control.hurry, 1);
+    Atomics.notify(this.control, Control.hurry);
+  }
+
+  /** Ends the thread when its statement does; nothing that it still holds is answered. */
+  async terminate(): Promise<void> {
+    this.#alive = false;
+    this.#port.close();
+    await this.#worker.terminate();
+  }
+
+  #receive(answers: Answer[]): void {
+    const { decoder } = this;
+    for (const answer of answers) {
+      switch (answer.type) {
+        case 'shape':
+          decoder.defineShape(answer.id, answer.keys);
+          break;
+        case 'opened':
+          this.#owner.opened(answer.info);
+          break;
+        case 'failed':
+          this.#owner.failed(answer.failure);
+          break;
+        case 'reads':
+        case 'group':
+        case 'progress':
+        case 'busy':
+          this.#owner.answer(answer);
+          break;
+        case 'held':
+        case 'chunk':
+        case 'checkpoint':
+          this.#reply(answer.task, answer);
+          break;
+        case 'done':
+          for (const task of answer.tasks) this.#reply(task, answer);
+          break;
+        default:
+          answer satisfies never;
+      }
+    }
+    this.#owner.handled();
+  }
+
+  #reply(task: number, reply: Reply): void {
+    const call = this.#calls.get(task);
+    this.#calls.delete(task);
+    call?.reply(reply);
+  }
+
+  #end(cause: unknown): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.#port.close();
+    const committing = Atomics.load(this.control, Control.committing) === 1;
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) call.lost(cause, committing);
+    this.#owner.lost(cause, committing);
+  }
+}

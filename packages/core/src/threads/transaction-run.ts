@@ -1,0 +1,258 @@
+import { isTransactionHazard, withoutOrRollback } from '../statements/hazard.js';
+import { Prepared } from './connection.js';
+import type { WriterTools } from './group-run.js';
+import type { Outbox } from './outbox.js';
+import { type Command, Control, type WordReader, type Words } from './protocol.js';
+import { failureOf } from './rows.js';
+
+/**
+ * Runs interactive transactions, one at a time, several to a commit.
+ *
+ * A transaction that ends while another waits is not committed at once: its work stays in the
+ * open SQLite transaction, the next one runs in a savepoint there, and one COMMIT answers them
+ * all. Where one of them could undo the others, what ended is committed first.
+ */
+export class TransactionRun {
+  readonly #tools: WriterTools;
+  readonly #outbox: Outbox;
+  /** Transactions that ended and wait for the COMMIT that answers them. */
+  #held: number[] = [];
+  /** Whether the running transaction is a savepoint behind held ones. */
+  #nested = false;
+  /** Why the running transaction could not begin, or was undone by SQLite. */
+  #broken: unknown;
+  #readonly = false;
+  /** Whether the running transaction may fail at COMMIT: nothing may follow it then. */
+  #last = false;
+  /** The schema that was looked at for hazards last, and what was found. */
+  #schemaVersion: unknown;
+  #hazard = false;
+  #schemaTouched = true;
+
+  constructor(tools: WriterTools, outbox: Outbox) {
+    this.#tools = tools;
+    this.#outbox = outbox;
+  }
+
+  begin({ behavior, readonly }: Command & { type: 'begin' }): void {
+    const { connection, busy } = this.#tools;
+    this.#broken = undefined;
+    this.#last = false;
+    this.#nested = this.#held.length > 0;
+    try {
+      if (this.#nested) {
+        connection.control('SAVEPOINT poolite_transaction');
+        return;
+      }
+      this.#readonly = readonly;
+      // For databases in memory, whose snapshots run on the only connection.
+      if (readonly) connection.pragma('query_only = ON');
+      busy.run(() => connection.control(`BEGIN ${behavior.toUpperCase()}`));
+    } catch (error) {
+      this.#broken = error;
+      this.#writable();
+    }
+  }
+
+  /** Throws where the transaction of this moment is over already. */
+  check(): void {
+    if (this.#broken !== undefined) throw this.#broken;
+  }
+
+  run(reader: WordReader, out: Words): void {
+    this.check();
+    const { connection, runner, busy } = this.#tools;
+    const id = reader.number();
+    const { schema, mayRollback } = runner.classification(id);
+    if (schema) this.#schemaTouched = true;
+    const wasOpen = connection.db.inTransaction;
+    try {
+      if (this.#nested && mayRollback) {
+        this.#hazardous(id, reader, out);
+      } else if (wasOpen) {
+        runner.run(connection, id, reader, out);
+        if (mayRollback) this.#last = true;
+      } else {
+        const at = reader.at;
+        this.#committing(() =>
+          busy.run(() => {
+            reader.at = at;
+            runner.run(connection, id, reader, out);
+          }),
+        );
+      }
+    } catch (error) {
+      if (wasOpen && !connection.db.inTransaction) this.#undone(error);
+      throw error;
+    }
+  }
+
+  /**
+   * `INSERT OR ROLLBACK` and its kin behind held transactions: as OR ABORT, and a failure rolls
+   * back to this transaction's own beginning, which is what it would see alone.
+   */
+  #hazardous(id: number, reader: WordReader, out: Words): void {
+    const { connection, runner } = this.#tools;
+    this.#last = true;
+    const sql = runner.sql(id);
+    const harmless = withoutOrRollback(sql);
+    if (harmless === sql) return runner.run(connection, id, reader, out);
+    const prepared = new Prepared(connection.db.prepare(harmless));
+    const method = reader.method();
+    try {
+      runner.runPrepared(connection, prepared, method, reader.params(), out);
+    } catch (error) {
+      if ((error as { code?: string }).code?.startsWith('SQLITE_CONSTRAINT')) {
+        connection.control('ROLLBACK TO poolite_transaction');
+        connection.control('RELEASE poolite_transaction');
+        this.#nested = false;
+        this.#broken = new Error(
+          'the transaction was rolled back by an earlier statement of its own (OR ROLLBACK)',
+        );
+      }
+      throw error;
+    }
+  }
+
+  exec(script: string): void {
+    this.check();
+    const { connection, busy } = this.#tools;
+    const wasOpen = connection.db.inTransaction;
+    this.#schemaTouched = true;
+    if (this.#nested && isTransactionHazard(script)) this.#last = true;
+    try {
+      if (wasOpen) {
+        connection.db.exec(script);
+      } else {
+        // A script may fail in its middle, so only SQLite itself can wait for locks here.
+        connection.pragma(`busy_timeout = ${busy.timeout}`);
+        try {
+          this.#committing(() => connection.db.exec(script));
+        } finally {
+          connection.pragma('busy_timeout = 0');
+        }
+      }
+    } catch (error) {
+      if (wasOpen && !connection.db.inTransaction) this.#undone(error);
+      throw error;
+    }
+  }
+
+  end({ task, how, share }: Command & { type: 'end' }): void {
+    if (this.#broken !== undefined) {
+      const error = this.#broken;
+      this.#broken = undefined;
+      this.#writable();
+      return this.#done([task], how === 'rollback' ? undefined : error);
+    }
+    if (how === 'rollback') return this.#rollback(task);
+    const { connection } = this.#tools;
+    if (!connection.db.inTransaction) {
+      return this.#done([task], new Error('the transaction is no longer open: SQLite ended it'));
+    }
+    if (share && !this.#last && !this.#readonly && !this.#isHazardous()) {
+      if (this.#nested) connection.control('RELEASE poolite_transaction');
+      this.#nested = false;
+      this.#held.push(task);
+      return;
+    }
+    this.#commit(task);
+  }
+
+  /** COMMIT for those that ended before: nobody follows them after all. */
+  settle(): void {
+    if (this.#held.length === 0) return;
+    const held = this.#held;
+    this.#held = [];
+    this.#commitFor(held);
+  }
+
+  #commit(task: number): void {
+    const { connection } = this.#tools;
+    const held = this.#held;
+    this.#held = [];
+    if (!this.#nested) return this.#commitFor([...held, task]);
+    this.#nested = false;
+    try {
+      this.#committing(() => connection.control('COMMIT'));
+    } catch (error) {
+      // What refuses the commit is this transaction: the others passed theirs when they ended.
+      if (connection.db.inTransaction) {
+        connection.control('ROLLBACK TO poolite_transaction');
+        connection.control('RELEASE poolite_transaction');
+        this.#done([task], error);
+        return this.#commitFor(held);
+      }
+      return this.#done([...held, task], error);
+    }
+    this.#done([...held, task]);
+  }
+
+  #commitFor(tasks: number[]): void {
+    const { connection } = this.#tools;
+    try {
+      this.#committing(() => connection.control('COMMIT'));
+    } catch (error) {
+      // A commit that fails on a deferred foreign key leaves the transaction open.
+      if (connection.db.inTransaction) connection.control('ROLLBACK');
+      this.#writable();
+      return this.#done(tasks, error);
+    }
+    this.#writable();
+    this.#done(tasks);
+  }
+
+  #rollback(task: number): void {
+    const { connection } = this.#tools;
+    if (this.#nested) {
+      this.#nested = false;
+      connection.control('ROLLBACK TO poolite_transaction');
+      connection.control('RELEASE poolite_transaction');
+    } else if (connection.db.inTransaction) {
+      connection.control('ROLLBACK');
+    }
+    this.#schemaTouched = true;
+    this.#writable();
+    this.#done([task]);
+  }
+
+  /** SQLite rolled the whole transaction back: whoever was held in it must hear so. */
+  #undone(error: unknown): void {
+    this.#broken = error;
+    this.#nested = false;
+    const held = this.#held;
+    this.#held = [];
+    if (held.length > 0) this.#done(held, error);
+  }
+
+  #done(tasks: number[], error?: unknown): void {
+    const failure = error === undefined ? undefined : failureOf(error);
+    const { inTransaction } = this.#tools.connection.db;
+    this.#outbox.push({ type: 'done', tasks, failure, inTransaction });
+  }
+
+  #writable(): void {
+    if (!this.#readonly) return;
+    this.#readonly = false;
+    this.#tools.connection.pragma('query_only = OFF');
+  }
+
+  #committing<T>(work: () => T): T {
+    Atomics.store(this.#tools.control, Control.committing, 1);
+    return work();
+  }
+
+  /**
+   * Whether the schema holds something that can undo a whole transaction: a ROLLBACK clause of a
+   * table or trigger, or a deferred foreign key, which fails at COMMIT.
+   */
+  #isHazardous(): boolean {
+    const { connection } = this.#tools;
+    const version = connection.schemaVersion();
+    if (!this.#schemaTouched && version === this.#schemaVersion) return this.#hazard;
+    this.#schemaTouched = false;
+    this.#schemaVersion = version;
+    this.#hazard = connection.schemaTexts().some(isTransactionHazard);
+    return this.#hazard;
+  }
+}

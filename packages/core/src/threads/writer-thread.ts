@@ -1,0 +1,249 @@
+import { Bulk } from './bulk.js';
+import { BusyWaiter } from './busy.js';
+import { Connection, isMemory, type Setup } from './connection.js';
+import { Cursor, Cursors } from './cursor.js';
+import { GroupRun } from './group-run.js';
+import type { Outbox } from './outbox.js';
+import { type Command, Control, type ThreadData, WordReader, type Words } from './protocol.js';
+import { Runner } from './runner.js';
+import { TransactionRun } from './transaction-run.js';
+
+/** What the writer thread does: it owns the one connection that writes. */
+export class WriterThread {
+  readonly #data: ThreadData;
+  readonly #setup: Setup | undefined;
+  readonly #outbox: Outbox;
+  readonly #runner: Runner;
+  readonly #busy: BusyWaiter;
+  readonly #cursors = new Cursors();
+  #opened: { connection: Connection; transactions: TransactionRun; groups: GroupRun } | undefined;
+  #bulk: Bulk | undefined;
+
+  constructor(data: ThreadData, setup: Setup | undefined, outbox: Outbox) {
+    this.#data = data;
+    this.#setup = setup;
+    this.#outbox = outbox;
+    this.#runner = new Runner(outbox.encoder);
+    const { busyTimeout, retry } = data.connection;
+    this.#busy = new BusyWaiter(busyTimeout, retry, data.control);
+  }
+
+  handle(command: Command): void {
+    switch (command.type) {
+      case 'define':
+        return this.#runner.define(command);
+      case 'forget':
+        return this.#runner.forget(command.ids, this.#opened ? [this.#opened.connection] : []);
+      case 'open':
+        return this.#open();
+      case 'group':
+        this.#working.groups.run(command);
+        return this.#tellRetries();
+      case 'begin':
+        this.#working.transactions.begin(command);
+        return this.#tellRetries();
+      case 'end':
+        this.#cursors.drain();
+        return this.#working.transactions.end(command);
+      case 'settle':
+        return this.#working.transactions.settle();
+      case 'execute':
+        return this.#execute(command);
+      case 'exec':
+        return this.#exec(command);
+      case 'cursor':
+        return this.#cursor(command);
+      case 'fetch':
+        return this.#fetch(command);
+      case 'drop':
+        return this.#cursors.drop(command.cursor);
+      case 'bulk':
+        this.#bulk = new Bulk(
+          this.#working.connection,
+          this.#runner,
+          this.#busy,
+          this.#data.control,
+        );
+        this.#bulk.begin(command);
+        return this.#tellRetries();
+      case 'rows':
+        return this.#bulk?.rows(command, this.#outbox);
+      case 'bulk-end':
+        this.#bulk?.end(command, this.#outbox);
+        this.#bulk = undefined;
+        return;
+      case 'checkpoint':
+        return this.#checkpoint(command.task, command.mode);
+      case 'close':
+        return this.#close(command.task);
+      case 'reads':
+      case 'session':
+      case 'leave':
+        throw new Error(`the writer was sent '${command.type}'`);
+      default:
+        return command satisfies never;
+    }
+  }
+
+  get #working() {
+    if (this.#opened === undefined) throw new Error('the writer is not open');
+    return this.#opened;
+  }
+
+  #open(): void {
+    const { connection: options, control } = this.#data;
+    const connection = new Connection(options, 'write', options.busyTimeout);
+    try {
+      const journalMode = this.#journalMode(connection);
+      connection.configure(this.#setup);
+      // From here on the waits for locks are the pool's own: see BusyWaiter.
+      connection.pragma('busy_timeout = 0');
+      const tools = { connection, runner: this.#runner, busy: this.#busy, control };
+      this.#opened = {
+        connection,
+        groups: new GroupRun(tools, this.#outbox),
+        transactions: new TransactionRun(tools, this.#outbox),
+      };
+      const { sqliteVersion } = connection;
+      this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode } });
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  /** https://sqlite.org/wal.html#activating_and_configuring_wal_mode */
+  #journalMode(connection: Connection): string {
+    const { file, readonly } = this.#data.connection;
+    const wanted = isMemory(file) || readonly ? 'journal_mode' : 'journal_mode = WAL';
+    const [row] = connection.pragma(wanted) as [{ journal_mode: string }];
+    const mode = row.journal_mode;
+    if (!isMemory(file) && !readonly && mode !== 'wal') {
+      throw Object.assign(
+        new Error(
+          `the file system of the database refused WAL mode (journal_mode stayed '${mode}'): a pool ` +
+            'needs WAL, which needs shared memory, so a network file system will not do',
+        ),
+        { name: 'SqliteError', code: 'SQLITE_CANTOPEN' },
+      );
+    }
+    return mode;
+  }
+
+  #tellRetries(): void {
+    const { retries } = this.#busy;
+    if (retries === 0) return;
+    this.#busy.retries = 0;
+    this.#outbox.push({ type: 'busy', retries });
+  }
+
+  #execute({ task, words }: Command & { type: 'execute' }): void {
+    this.#cursors.drain();
+    const { connection, transactions } = this.#working;
+    let out: Words = [];
+    try {
+      transactions.run(new WordReader(words), out);
+    } catch (error) {
+      out = this.#outbox.failed(error);
+    }
+    const { inTransaction } = connection.db;
+    this.#outbox.push({ type: 'held', task, inTransaction, words: out });
+    this.#tellRetries();
+  }
+
+  #exec({ task, script, alone }: Command & { type: 'exec' }): void {
+    this.#cursors.drain();
+    const { connection, transactions } = this.#working;
+    let failed: unknown;
+    try {
+      transactions.exec(script);
+    } catch (error) {
+      failed = error;
+    }
+    if (alone && connection.db.inTransaction) {
+      connection.db.exec('ROLLBACK');
+      failed ??= Object.assign(
+        new Error(
+          'the script left a transaction open, which was rolled back: end it in the script, or ' +
+            'use pool.transaction()',
+        ),
+        { code: 'POOL_MISUSE' },
+      );
+    }
+    this.#outbox.done(task, connection.db.inTransaction, failed);
+    this.#tellRetries();
+  }
+
+  #cursor(command: Command & { type: 'cursor' }): void {
+    this.#cursors.drain();
+    const { connection, transactions } = this.#working;
+    try {
+      transactions.check();
+      const reader = new WordReader(command.words);
+      const cursor = new Cursor(connection, this.#runner.sql(reader.number()), reader);
+      this.#cursors.add(command.cursor, cursor);
+    } catch (error) {
+      const words = this.#outbox.failed(error);
+      const { inTransaction } = connection.db;
+      return this.#outbox.push({
+        ...{ type: 'chunk', task: command.task, done: true, inTransaction, words },
+      });
+    }
+    this.#fetch(command);
+  }
+
+  #fetch({ task, cursor: id, rows }: Command & { type: 'fetch' | 'cursor' }): void {
+    let words: Words = [];
+    let done = true;
+    try {
+      const cursor = this.#cursors.get(id);
+      if (cursor === undefined) throw new Error(`cursor ${id} is not open`);
+      cursor.fetch(this.#runner, rows, words);
+      done = cursor.done;
+    } catch (error) {
+      words = this.#outbox.failed(error);
+    }
+    const { inTransaction } = this.#working.connection.db;
+    this.#outbox.push({ type: 'chunk', task, done, inTransaction, words });
+  }
+
+  #checkpoint(task: number, mode: string): void {
+    const { connection } = this.#working;
+    const { busyTimeout } = this.#data.connection;
+    try {
+      // RESTART and TRUNCATE wait for readers through SQLite's own busy handler only.
+      connection.pragma(`busy_timeout = ${busyTimeout}`);
+      const [row] = connection.pragma(`wal_checkpoint(${mode})`) as [Record<string, unknown>];
+      const [busy, log, checkpointed] = [row.busy, row.log, row.checkpointed].map(Number);
+      this.#outbox.push({
+        ...{ type: 'checkpoint', task, busy: busy as number },
+        ...{ log: log as number, checkpointed: checkpointed as number },
+      });
+    } catch (error) {
+      this.#outbox.done(task, connection.db.inTransaction, error);
+    } finally {
+      connection.pragma('busy_timeout = 0');
+    }
+  }
+
+  /** https://sqlite.org/pragma.html#pragma_optimize says when: before a connection closes. */
+  #close(task: number): void {
+    let failed: unknown;
+    if (this.#opened !== undefined) {
+      const { connection } = this.#opened;
+      this.#cursors.clear();
+      try {
+        if (connection.db.inTransaction) connection.db.exec('ROLLBACK');
+        const { file, readonly } = this.#data.connection;
+        if (!isMemory(file) && !readonly && Atomics.load(this.#data.control, Control.hurry) === 0) {
+          connection.pragma('optimize');
+          connection.pragma('wal_checkpoint(TRUNCATE)');
+        }
+      } catch (error) {
+        failed = error;
+      }
+      connection.close();
+    }
+    this.#outbox.done(task, false, failed);
+  }
+}

@@ -1,0 +1,119 @@
+import { PoolError } from '../errors.js';
+import type { Statement } from '../statements/catalogue.js';
+import type { BeginBehavior } from '../statements/classify.js';
+import type { BoundParams } from '../statements/params.js';
+import { lostError } from '../threads/failure.js';
+import type { Method } from '../threads/protocol.js';
+import { RemoteConnection, type RemoteCursor } from '../threads/remote.js';
+import type { Turn } from './turn.js';
+import type { Writer } from './writer.js';
+
+/** The writer's connection in the hands of a transaction or lease, for one turn. */
+export class WriterHolder {
+  /** Whether a transaction is open, or will be with the next statement. */
+  inTransaction = false;
+  readonly #writer: Writer;
+  readonly #turn: Turn;
+  readonly #remote: RemoteConnection;
+  /** A BEGIN that travels with the next statement. */
+  #begin: { behavior: BeginBehavior; readonly: boolean } | undefined;
+  /** Why it can be used no more. */
+  #ended: Error | undefined;
+
+  constructor(writer: Writer, turn: Turn, driver: string) {
+    this.#writer = writer;
+    this.#turn = turn;
+    this.#remote = new RemoteConnection({
+      thread: writer.thread,
+      driver,
+      session: 0,
+      send: (command) => writer.send(command),
+      state: (inTransaction) => {
+        if (this.#ended === undefined && this.#begin === undefined) {
+          this.inTransaction = inTransaction;
+        }
+      },
+      // Only the answer to a COMMIT may be lost while one is under way.
+      lost: (cause) => lostError(cause, false),
+    });
+  }
+
+  begin(behavior: BeginBehavior, readonly = false): void {
+    this.#begin = { behavior, readonly };
+    this.inTransaction = true;
+  }
+
+  /** Takes the writer away: what comes hereafter is refused with this error. */
+  end(error: Error): void {
+    this.#ended ??= error;
+    this.inTransaction = false;
+    this.#begin = undefined;
+  }
+
+  execute(statement: Statement, method: Method, params: BoundParams): Promise<unknown> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.#beginFor(statement.classification.mayRollback);
+    return this.#remote.execute(statement, method, params);
+  }
+
+  exec(script: string, alone = false): Promise<unknown> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.#beginFor(true);
+    return this.#remote.exec(script, alone);
+  }
+
+  cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor {
+    const ended = this.#ended;
+    if (ended !== undefined) return { fetch: () => Promise.reject(ended), close: () => {} };
+    this.#beginFor(statement.classification.mayRollback);
+    return this.#remote.cursor(statement, method, params, rows);
+  }
+
+  checkpoint(mode: string): Promise<unknown> {
+    return this.#remote.call((task) => ({ type: 'checkpoint', task, mode }));
+  }
+
+  /** Resolves when what the transaction did is committed; with `leave` the turn is over at once. */
+  commit(leave: boolean): Promise<void> {
+    return this.#finish('commit', leave);
+  }
+
+  rollback(leave: boolean): Promise<void> {
+    return this.#finish('rollback', leave);
+  }
+
+  leave(): void {
+    this.end(new PoolError('POOL_MISUSE', 'the writer was given back'));
+    this.#writer.leave(this.#turn);
+  }
+
+  #beginFor(alone: boolean): void {
+    const begin = this.#begin;
+    if (begin === undefined) return;
+    this.#begin = undefined;
+    this.#writer.begin(this.#turn, { type: 'begin', ...begin }, alone || begin.readonly);
+  }
+
+  #finish(how: 'commit' | 'rollback', leave: boolean): Promise<void> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.inTransaction = false;
+    if (this.#begin !== undefined) {
+      // Nothing ran in it: there is nothing to end.
+      this.#begin = undefined;
+      if (leave) this.#writer.leave(this.#turn);
+      return Promise.resolve();
+    }
+    const writer = this.#writer;
+    return new Promise((resolve, reject) => {
+      const task = writer.thread.expect({
+        reply: (reply) => {
+          const failure = reply.type === 'done' ? reply.failure : undefined;
+          if (failure === undefined) resolve();
+          else resolve(this.#remote.failed(failure));
+        },
+        lost: (cause, committing) => reject(lostError(cause, how === 'commit' && committing)),
+      });
+      writer.end(this.#turn, task, how, leave);
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import type { Deadline } from '../deadlines.js';
+
+/** What a turn on the writer is for: it says so in messages. */
+export type TurnKind = 'transaction' | 'lease' | 'script' | 'bulk' | 'checkpoint';
+
+export interface TurnRequest {
+  readonly kind: TurnKind;
+  /** Whether it may begin behind transactions whose commit is still to come. */
+  readonly shares: boolean;
+  /** How long it may wait, in ms. */
+  readonly acquireTimeout: number;
+  /** How long it may last, in ms; 0 for no limit. */
+  readonly limit: number;
+  /** An error made where it was asked for: its stack tells who holds the writer. */
+  readonly opener: Error | undefined;
+  /** It has the writer: what it sends in this tick travels at once. */
+  granted(turn: Turn): void;
+  /** It will not get the writer. */
+  refused(error: unknown): void;
+  /** It lasted too long: the writer has been taken away, and its work is being rolled back. */
+  expired(turn: Turn, error: Error): void;
+  /** The writer has been taken away, since the pool closes. */
+  revoked(error: Error): void;
+  /** The thread died under it. */
+  lost(cause: unknown, error: Error): void;
+}
+
+/** One holder's time on the writer. */
+export class Turn {
+  readonly request: TurnRequest;
+  deadline: Deadline | undefined;
+  /** Since when it has the writer, in ms; 0 while it waits. */
+  since = 0;
+  /** When its transaction began, in ms; 0 while none is open. */
+  begunAt = 0;
+  over = false;
+
+  constructor(request: TurnRequest) {
+    this.request = request;
+  }
+}
