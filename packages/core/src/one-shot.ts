@@ -2,7 +2,7 @@ import { holdingOf } from './context.js';
 import type { Database } from './database.js';
 import { PoolError, shorten } from './errors.js';
 import { channels, type StatementMessage } from './observing/channels.js';
-import { NOT_HERE } from './reading/inline.js';
+import { type InlineReader, NOT_HERE } from './reading/inline.js';
 import { isReadonlyRefusal, type ReadTask } from './reading/readers.js';
 import type { Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
@@ -57,7 +57,7 @@ export class OneShot {
     try {
       const statement = database.statement(sql);
       const bound = checkParams(sql, params, statement.classification);
-      if (options === undefined && statement.cheap && database.refusal === undefined) {
+      if (options === undefined && statement.cheap && method <= Method.values) {
         const result = this.#inline(statement, method, bound);
         if (result !== NOT_HERE) return Promise.resolve(result);
       }
@@ -117,20 +117,46 @@ export class OneShot {
   }
 
   #inline(statement: Statement, method: Method, params: BoundParams): unknown {
-    const { inline, writer } = this.#database;
-    if (inline === undefined) return NOT_HERE;
+    const { inline, writer, refusal } = this.#database;
+    if (inline === undefined || refusal !== undefined) return NOT_HERE;
     if (this.#readYourWrites && writer.holdsReads) return NOT_HERE;
+    if (inline.isSpent) return this.#inlineLater(inline, statement, method, params);
     if (channels.statement.hasSubscribers || ++this.#inlineCalls % SAMPLED === 0) {
-      return this.#inlineObserved(statement, method, params);
+      return this.#inlineObserved(inline, statement, method, params);
     }
     return inline.run(statement, method, params);
   }
 
-  #inlineObserved(statement: Statement, method: Method, params: BoundParams): unknown {
+  /** The same read in the next turn of the event loop, by whatever way is right then. */
+  #inlineLater(
+    inline: InlineReader,
+    statement: Statement,
+    method: Method,
+    params: BoundParams,
+  ): Promise<unknown> {
+    const owned = ownedParams(params);
+    return new Promise((resolve, reject) => {
+      inline.defer(() => {
+        try {
+          const result = statement.cheap ? this.#inline(statement, method, owned) : NOT_HERE;
+          resolve(result === NOT_HERE ? this.#rows(method, statement, owned, undefined) : result);
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #inlineObserved(
+    inline: InlineReader,
+    statement: Statement,
+    method: Method,
+    params: BoundParams,
+  ): unknown {
     const started = performance.now();
     const observed = this.#observed(statement, 'inline', () => {});
     try {
-      const result = this.#database.inline?.run(statement, method, params) ?? NOT_HERE;
+      const result = inline.run(statement, method, params);
       if (result !== NOT_HERE) {
         this.#database.latency.inline.record(performance.now() - started);
         observed(result);

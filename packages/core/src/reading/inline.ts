@@ -18,9 +18,15 @@ export class InlineReader {
   readonly #narrow: boolean;
   #spent = 0;
   #turnMarked = false;
+  /** Reads that wait for the next turn of the event loop. */
+  #later: (() => void)[] = [];
   readonly #newTurn = () => {
     this.#spent = 0;
     this.#turnMarked = false;
+    const later = this.#later;
+    if (later.length === 0) return;
+    this.#later = [];
+    for (const read of later) read();
   };
 
   constructor(options: ConnectionOptions, setup: Setup | undefined) {
@@ -35,11 +41,22 @@ export class InlineReader {
     }
   }
 
+  /**
+   * Whether this turn of the event loop has had its share. Awaiting values that are there already
+   * never lets the loop turn: timers and sockets would starve under a loop of quick reads.
+   */
+  get isSpent(): boolean {
+    return this.#spent > BUDGET;
+  }
+
+  /** Calls `read` in the next turn of the event loop. */
+  defer(read: () => void): void {
+    this.#later.push(read);
+    this.#markTurn();
+  }
+
   /** Runs a read at once; throws what SQLite throws, and gives NOT_HERE where it should not run. */
   run(statement: Statement, method: Method, params: BoundParams): unknown {
-    // Awaiting values that are there already never lets the event loop turn: timers and sockets
-    // would starve under a loop of quick reads, so some of them take the way over the threads.
-    if (this.#spent > BUDGET) return NOT_HERE;
     const started = performance.now();
     let prepared = statement.inline as Prepared | undefined;
     let result: unknown;
@@ -59,16 +76,20 @@ export class InlineReader {
     const took = performance.now() - started;
     this.runs++;
     this.#spent += took;
-    if (!this.#turnMarked) {
-      this.#turnMarked = true;
-      setImmediate(this.#newTurn);
-    }
+    if (!this.#turnMarked) this.#markTurn();
     statement.ran(took * 1000, method === Method.get ? 1 : (result as unknown[]).length);
     return this.#narrow ? narrowAll(result) : result;
   }
 
   close(): void {
+    this.#newTurn();
     this.#connection.close();
+  }
+
+  #markTurn(): void {
+    if (this.#turnMarked) return;
+    this.#turnMarked = true;
+    setImmediate(this.#newTurn);
   }
 }
 

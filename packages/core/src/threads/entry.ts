@@ -4,6 +4,7 @@ import { Outbox } from './outbox.js';
 import { type Command, Control, type ThreadData } from './protocol.js';
 import { ReaderThread } from './reader-thread.js';
 import { failureOf, ResultEncoder } from './rows.js';
+import { WordWaiter } from './waiter.js';
 import { WriterThread } from './writer-thread.js';
 
 /**
@@ -43,13 +44,14 @@ try {
     outbox.flush();
     return true;
   };
+  const waiter = new WordWaiter(control, Control.wake);
   port.on('message', (commands: Command[]) => {
     let open = handle(commands);
     while (open) {
       const seen = Atomics.load(control, Control.wake);
       const received = receiveMessageOnPort(port) as { message: Command[] } | undefined;
       if (received !== undefined) open = handle(received.message);
-      else if (Atomics.wait(control, Control.wake, seen, LINGER) === 'timed-out') break;
+      else if (!waiter.wait(seen, LINGER)) break;
     }
   });
 } catch (error) {

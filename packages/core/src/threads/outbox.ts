@@ -45,6 +45,7 @@ export class Outbox {
     } else {
       this.#port.postMessage(answers);
     }
+    Atomics.add(this.#control, Control.answered, 1);
     // Until the answer is on its way, whoever waits for it cannot know of the commit.
     Atomics.store(this.#control, Control.committing, 0);
   }

@@ -202,6 +202,8 @@ export const Control = {
   committing: 1,
   /** 1 when the pool closes in haste: a wait for a lock ends at once. */
   hurry: 2,
+  /** Raised with every post of the thread. */
+  answered: 3,
   /** How many words there are. */
   words: 4,
 } as const;

@@ -2,7 +2,12 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import {
+  MessageChannel,
+  type MessagePort,
+  receiveMessageOnPort,
+  Worker,
+} from 'node:worker_threads';
 import type { Statement } from '../statements/catalogue.js';
 import type { ConnectionOptions } from './connection.js';
 import {
@@ -15,6 +20,7 @@ import {
   type ThreadData,
 } from './protocol.js';
 import { ResultDecoder } from './result.js';
+import { WordWaiter } from './waiter.js';
 
 /** How often, in ms, a thread that keeps the process alive looks whether it still must. */
 const IDLE_LOOK = 15;
@@ -60,6 +66,9 @@ export class Thread {
   readonly #port: MessagePort;
   readonly #owner: ThreadOwner;
   readonly #calls = new Map<number, Call>();
+  readonly #waiter = new WordWaiter(this.control, Control.answered);
+  /** When an answer was last asked for that should come at once. */
+  #quickSince = 0;
   #nextCall = 1;
   #newIds: number[] = [];
   #newTexts: string[] = [];
@@ -125,7 +134,11 @@ export class Thread {
     if ((statement.known & (1 << this.place)) !== 0) this.#oldIds.push(statement.id);
   }
 
-  post(commands: Command[], moved?: ArrayBuffer[]): void {
+  /**
+   * @param quick whether an answer is expected at once: the calling thread then looks out for it,
+   * for some microseconds of its next turn, before it sleeps in its event loop.
+   */
+  post(commands: Command[], quick = false): void {
     if (!this.#referenced) this.reference();
     if (this.#newIds.length > 0) {
       commands.unshift({ type: 'define', ids: this.#newIds, texts: this.#newTexts });
@@ -136,10 +149,17 @@ export class Thread {
       commands.unshift({ type: 'forget', ids: this.#oldIds });
       this.#oldIds = [];
     }
-    if (moved === undefined || moved.length === 0) this.#port.postMessage(commands);
-    else this.#port.postMessage(commands, moved);
+    const seen = Atomics.load(this.control, Control.answered);
+    this.#port.postMessage(commands);
     Atomics.add(this.control, Control.wake, 1);
     Atomics.notify(this.control, Control.wake);
+    this.#quickSince = quick ? performance.now() : 0;
+    if (!quick || !this.#waiter.isHopeful) return;
+    setImmediate(() => {
+      if (!this.#alive || !this.#waiter.tryLook(seen)) return;
+      const received = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
+      if (received !== undefined) this.#receive(received.message);
+    });
   }
 
   /** Registers who is told of the reply with the number that it returns. */
@@ -182,6 +202,10 @@ export class Thread {
 
   #receive(answers: Answer[]): void {
     const { decoder } = this;
+    if (this.#quickSince !== 0) {
+      this.#waiter.came(performance.now() - this.#quickSince);
+      this.#quickSince = 0;
+    }
     for (const answer of answers) {
       switch (answer.type) {
         case 'shape':

@@ -1,0 +1,45 @@
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { bulk } from './core/bulk.ts';
+import { inserts } from './core/inserts.ts';
+import { stall, startUp, stuckReader } from './core/latency.ts';
+import { largeReads, pointReads } from './core/reads.ts';
+import { sharedCommits, transactions } from './core/transactions.ts';
+import { type Line, printLines, runScenario, type Scenario } from './harness.ts';
+
+const scenarios: readonly Scenario[] = [
+  inserts('full'),
+  inserts('normal'),
+  transactions,
+  sharedCommits,
+  pointReads,
+  largeReads,
+  stall,
+  stuckReader,
+  startUp,
+  bulk,
+];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'string' }, rounds: { type: 'string' } },
+});
+const chosen = scenarios.filter(
+  ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
+);
+if (chosen.length === 0) {
+  console.error(`no scenario has ${positionals.join(' or ')} in its name; there are:`);
+  for (const { name } of scenarios) console.error(`  ${name}`);
+  process.exit(2);
+}
+
+console.log(`Node.js ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim()})`);
+const lines: Line[] = [];
+for (const scenario of chosen) {
+  const rounds = values.rounds === undefined ? scenario.rounds : Number(values.rounds);
+  const result = await runScenario({ ...scenario, rounds });
+  printLines(result);
+  lines.push(...result);
+}
+if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(lines, undefined, 2));
