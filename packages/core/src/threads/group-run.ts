@@ -23,13 +23,21 @@ const UNITS_PER_LOOK = 8;
 export class GroupRun {
   readonly #tools: WriterTools;
   readonly #outbox: Outbox;
+  /** How many groups ended early. */
+  #early = 0;
+  /** The statement of a batch at which SQLite undid the whole transaction. */
+  #undoneAt: number | undefined;
 
   constructor(tools: WriterTools, outbox: Outbox) {
     this.#tools = tools;
     this.#outbox = outbox;
   }
 
-  run({ task, words }: Command & { type: 'group' }): void {
+  run({ task, early, words }: Command & { type: 'group' }): void {
+    if (early !== this.#early) {
+      // It was sent behind a group that ended early: the rest of that one comes first.
+      return this.#outbox.push({ type: 'group', task, ran: 0, microseconds: 0, words: [] });
+    }
     const started = performance.now();
     const reader = new WordReader(words);
     const units = reader.number();
@@ -49,6 +57,7 @@ export class GroupRun {
         for (let i = 0; i < units; i++) this.#alone(reader, out);
       }
     }
+    if (ran < units) this.#early++;
     const microseconds = Math.round((performance.now() - started) * 1000);
     this.#outbox.push({ type: 'group', task, ran, microseconds, words: out });
   }
@@ -109,6 +118,7 @@ export class GroupRun {
       busy.run(() => {
         reader.at = start;
         out.length = length;
+        this.#undoneAt = undefined;
         const first = reader.number();
         if (first !== BATCH) return runner.run(connection, first, reader, out);
         connection.control('BEGIN IMMEDIATE');
@@ -121,7 +131,7 @@ export class GroupRun {
       });
     } catch (error) {
       out.length = length;
-      out.push(...this.#outbox.failed(error));
+      out.push(...this.#outbox.failed(error, this.#undoneAt));
       reader.at = start;
       this.#skip(reader);
     }
@@ -149,7 +159,10 @@ export class GroupRun {
       for (; i < statements; i++) runner.run(connection, reader.number(), reader, out);
       connection.control('RELEASE poolite_batch');
     } catch (error) {
-      if (!connection.db.inTransaction) throw error;
+      if (!connection.db.inTransaction) {
+        this.#undoneAt = i;
+        throw error;
+      }
       connection.control('ROLLBACK TO poolite_batch');
       connection.control('RELEASE poolite_batch');
       out.length = length;

@@ -95,8 +95,11 @@ export type Command =
   | { type: 'open' }
   /** One-shot reads: `ticket, slot, statement, method, count, ...params` each. */
   | { type: 'reads'; words: Words }
-  /** One-shot writes and batches, to be committed together: their number, then their words. */
-  | { type: 'group'; task: number; words: Words }
+  /**
+   * One-shot writes and batches, to be committed together: their number, then their words. `early`
+   * is how many groups the sender knows to have ended early.
+   */
+  | { type: 'group'; task: number; early: number; words: Words }
   /** A transaction begins on the writer; its first statement travels behind. */
   | { type: 'begin'; behavior: BeginBehavior; readonly: boolean }
   /** The transaction ends. `share`: its COMMIT may wait for the transaction that follows. */

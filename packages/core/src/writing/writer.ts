@@ -62,8 +62,10 @@ export class Writer {
   readonly #shareCommits: boolean;
   /** One-shot writes that wait for a group. */
   #units: Unit[] = [];
-  /** Groups that the thread has, oldest first. */
+  /** Groups that the thread has, oldest first; those are empty that it will not run. */
   readonly #groups: Unit[][] = [];
+  /** How many groups this thread ended early. */
+  #early = 0;
   /** Those who wait for a turn, first come first served. */
   readonly #waiting: Turn[] = [];
   #turn: Turn | undefined;
@@ -141,7 +143,7 @@ export class Writer {
 
   /** Whether a read need not wait any more for the writes up to this number. */
   hasPassed(issued: number): boolean {
-    const sent = this.#groups[0]?.[0];
+    const sent = this.#groups.find((group) => group.length > 0)?.[0];
     if (sent !== undefined) return sent.number > issued;
     if (this.#turn !== undefined) return true;
     const queued = this.#units[0];
@@ -390,7 +392,7 @@ export class Writer {
       unit.push(words);
     }
     this.#groups.push(group);
-    this.#commands.push({ type: 'group', task: 0, words });
+    this.#commands.push({ type: 'group', task: 0, early: this.#early, words });
   }
 
   #answered(answer: Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' }>): void {
@@ -400,7 +402,8 @@ export class Writer {
     const group = this.#groups.shift() as Unit[];
     const { decoder } = this.thread;
     const { ran } = answer;
-    if (ran < group.length) this.#units = [...group.slice(ran), ...this.#units];
+    if (group.length === 0) return this.#flush();
+    if (ran < group.length) this.#takeBack(group.slice(ran));
     this.counts.groups++;
     this.counts.groupedWrites += ran;
     if (ran > this.counts.largestGroup) this.counts.largestGroup = ran;
@@ -412,6 +415,16 @@ export class Writer {
     for (let i = 0; i < ran; i++) (group[i] as Unit).settle(decoder.next());
     this.#owner.committed(ran, answer.microseconds, waited);
     this.#owner.writesSettled();
+  }
+
+  /**
+   * A group ended early, since its time was up: the rest of it runs before what was sent behind
+   * it, which the thread passes over.
+   */
+  #takeBack(rest: Unit[]): void {
+    this.#early++;
+    this.#units = [...rest, ...this.#groups.flat(), ...this.#units];
+    this.#groups.fill([]);
   }
 
   /** Where a bulk is under way: how far it came. */
@@ -442,7 +455,7 @@ export class Writer {
 
   #lost(cause: unknown, committing: boolean): void {
     this.#open = false;
-    const [running, ...behind] = this.#groups.splice(0);
+    const [running, ...behind] = this.#groups.splice(0).filter((group) => group.length > 0);
     const turn = this.#turn;
     this.#turn = undefined;
     this.#sharing = 0;
@@ -458,6 +471,7 @@ export class Writer {
     }
     if (this.#closing) return;
     this.#owner.lost(cause);
+    this.#early = 0;
     this.thread = this.#start();
     this.thread.reference();
     this.#owner.writesSettled();
