@@ -130,7 +130,8 @@ export function printLines(lines: readonly Line[]): void {
       console.log(`\n${scenario} (${line.unit})`);
     }
     const range = `${number.format(line.low)} … ${number.format(line.high)}`;
-    const verdict = line.wanted === undefined ? '' : `${line.met ? 'met' : 'MISSED'} ${line.wanted}`;
+    const verdict =
+      line.wanted === undefined ? '' : `${line.met ? 'met' : 'MISSED'} ${line.wanted}`;
     console.log(
       `  ${line.contender.padEnd(34)} ${number.format(line.median).padStart(10)}  ` +
         `${`${line.ratio.toFixed(2)}x`.padStart(9)}  ${range.padEnd(22)} ${verdict}`,

@@ -13,7 +13,7 @@ function closedError(): PoolError {
 /** Whether nothing is under way any more. */
 function isDrained(database: Database, holders: Holders, oneShot: OneShot): boolean {
   const { writer, readers } = database;
-  if (writer.pending > 0 || writer.waiting > 0 || writer.holder !== undefined) return false;
+  if (writer.groups.pending > 0 || writer.waiting > 0 || writer.holder !== undefined) return false;
   if (writer.thread.calls > 0 || holders.sessions > 0 || oneShot.held > 0) return false;
   return readers === undefined || readers.queued + readers.running === 0;
 }

@@ -1,6 +1,6 @@
 import { newHolding, runHolding } from './context.js';
 import type { Database } from './database.js';
-import { PoolError, } from './errors.js';
+import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { ReadLease, WriteLease } from './lease.js';
 import { ReadSession } from './reading/session.js';

@@ -109,7 +109,7 @@ export class OneShot {
         this.#settled((settle) => {
           unit = this.#submit(first, batch, settle);
         });
-      const takeBack = () => unit !== undefined && this.#database.writer.cancel(unit);
+      const takeBack = () => unit !== undefined && this.#database.writer.groups.cancel(unit);
       return this.#database.limited(options, 'write', sql, start, takeBack);
     } catch (error) {
       return Promise.reject(error);
@@ -205,7 +205,7 @@ export class OneShot {
       this.#write(statement, method, params, (sent) => {
         unit = sent;
       });
-    const takeBack = () => unit !== undefined && this.#database.writer.cancel(unit);
+    const takeBack = () => unit !== undefined && this.#database.writer.groups.cancel(unit);
     return this.#database.limited(options, 'write', statement.sql, start, takeBack);
   }
 
@@ -275,7 +275,7 @@ export class OneShot {
     };
     if (this.#readYourWrites && writer.holdsReads) {
       this.#held.push({
-        after: writer.issued,
+        after: writer.groups.issued,
         task,
         go: () => readers?.submit(task),
         refuse: (error) => task.settle(error),
@@ -311,7 +311,11 @@ export class OneShot {
     const { writer } = this.#database;
     if (!this.#readYourWrites || !writer.holdsReads) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#held.push({ after: writer.issued, go: () => resolve(), refuse: () => resolve() });
+      this.#held.push({
+        after: writer.groups.issued,
+        go: () => resolve(),
+        refuse: () => resolve(),
+      });
     });
   }
 

@@ -4,7 +4,8 @@ import type { OneShot } from './one-shot.js';
 
 export function readStats(database: Database, oneShot: OneShot): PoolStats {
   const { writer, readers, inline, counts, latency, isMemory } = database;
-  const { groups, groupedWrites, largestGroup, sharedCommits, transactions } = writer.counts;
+  const { sharedCommits, transactions } = writer.counts;
+  const { groups, writes, largest } = writer.groups.counts;
   const { holder } = writer;
   return {
     state: database.state,
@@ -22,9 +23,9 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     writes: {
       count: counts.writes,
       groups,
-      largestGroup,
-      meanGroup: groups === 0 ? 0 : groupedWrites / groups,
-      queued: writer.queued,
+      largestGroup: largest,
+      meanGroup: groups === 0 ? 0 : writes / groups,
+      queued: writer.groups.queued,
     },
     transactions: {
       count: transactions,

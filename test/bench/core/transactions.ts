@@ -45,7 +45,11 @@ export const transactions: Scenario = {
   name: `interactive transactions of one insert, ${CALLERS} callers, synchronous full`,
   unit: 'transactions/s',
   rounds: 5,
-  contenders: async (folder) => [plain(folder), await pooled(folder, true), await pooled(folder, false)],
+  contenders: async (folder) => [
+    plain(folder),
+    await pooled(folder, true),
+    await pooled(folder, false),
+  ],
   wanted: { pool: { ratio: 2 } },
 };
 

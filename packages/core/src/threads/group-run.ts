@@ -33,10 +33,10 @@ export class GroupRun {
     this.#outbox = outbox;
   }
 
-  run({ task, early, words }: Command & { type: 'group' }): void {
+  run({ early, words }: Command & { type: 'group' }): void {
     if (early !== this.#early) {
       // It was sent behind a group that ended early: the rest of that one comes first.
-      return this.#outbox.push({ type: 'group', task, ran: 0, microseconds: 0, words: [] });
+      return this.#outbox.push({ type: 'group', ran: 0, microseconds: 0, words: [] });
     }
     const started = performance.now();
     const reader = new WordReader(words);
@@ -59,7 +59,7 @@ export class GroupRun {
     }
     if (ran < units) this.#early++;
     const microseconds = Math.round((performance.now() - started) * 1000);
-    this.#outbox.push({ type: 'group', task, ran, microseconds, words: out });
+    this.#outbox.push({ type: 'group', ran, microseconds, words: out });
   }
 
   /** Returns how many units were run and committed. Throws where the transaction is undone. */

@@ -99,7 +99,7 @@ export type Command =
    * One-shot writes and batches, to be committed together: their number, then their words. `early`
    * is how many groups the sender knows to have ended early.
    */
-  | { type: 'group'; task: number; early: number; words: Words }
+  | { type: 'group'; early: number; words: Words }
   /** A transaction begins on the writer; its first statement travels behind. */
   | { type: 'begin'; behavior: BeginBehavior; readonly: boolean }
   /** The transaction ends. `share`: its COMMIT may wait for the transaction that follows. */
@@ -118,7 +118,7 @@ export type Command =
   | { type: 'fetch'; task: number; session: number; cursor: number; rows: number }
   | { type: 'drop'; session: number; cursor: number }
   /** Bulk: one statement, many parameter sets, one transaction, in chunks. */
-  | { type: 'bulk'; task: number; statement: number }
+  | { type: 'bulk'; statement: number }
   | { type: 'rows'; columns: ArrayLike<unknown>[]; names: string[] | undefined; count: number }
   | { type: 'bulk-end'; task: number; commit: boolean }
   | { type: 'checkpoint'; task: number; mode: string }
@@ -183,7 +183,7 @@ export type Answer =
   /** One-shot reads: `task, microseconds, outcome, ...` each. */
   | { type: 'reads'; words: Words }
   /** The first `ran` units of a group are committed, an outcome each; the rest must come again. */
-  | { type: 'group'; task: number; ran: number; microseconds: number; words: Words }
+  | { type: 'group'; ran: number; microseconds: number; words: Words }
   /** One statement on a held connection, and whether a transaction is open on it now. */
   | { type: 'held'; task: number; inTransaction: boolean; words: Words }
   /** Some rows of a stream: one outcome. */

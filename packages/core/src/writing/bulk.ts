@@ -72,7 +72,7 @@ export class BulkWrite {
       if (failed) this.#failed = true;
       this.#wake?.();
     };
-    writer.send({ type: 'bulk', task: 0, statement: this.#statement.id });
+    writer.send({ type: 'bulk', statement: this.#statement.id });
     try {
       try {
         await this.#sendAll(sets);

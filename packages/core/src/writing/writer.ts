@@ -2,23 +2,15 @@ import type { Deadlines } from '../deadlines.js';
 import { PoolError } from '../errors.js';
 import type { ConnectionOptions } from '../threads/connection.js';
 import { lostError } from '../threads/failure.js';
-import type { Answer, Command, Failure, OpenedInfo, Words } from '../threads/protocol.js';
+import type { Answer, Command, Failure, OpenedInfo } from '../threads/protocol.js';
 import { Thread } from '../threads/thread.js';
+import { GroupQueue, MOST_UNITS } from './group-queue.js';
+import { SharedCommit } from './shared-commit.js';
 import { Turn, type TurnRequest } from './turn.js';
 import type { Unit } from './unit.js';
 
-/** The most units of one group; a second group of this size may be under way behind the first. */
-const MOST_UNITS = 512;
-/** How many transactions may end before the commit that answers them, and for how long in ms. */
-const MOST_SHARING = 64;
-const LONGEST_SHARING = 5;
-/** Commits are shared only while transactions last no longer than this, in ms: whoever has ended
- * waits for the one that follows. */
-const SHORT_TRANSACTION = 10;
 /** Groups that take less, in microseconds, are answered sooner than a thread wakes up. */
 const QUICK_GROUP = 40;
-/** How fast a long transaction is forgotten, per transaction. */
-const FORGETTING = 0.9;
 
 export interface WriterOwner {
   opened(info: OpenedInfo): void;
@@ -36,47 +28,26 @@ export interface WriterOwner {
   timeoutError(holder: Turn | undefined, waited: number): PoolError;
 }
 
-export interface WriterCounts {
-  groups: number;
-  groupedWrites: number;
-  largestGroup: number;
+export interface TurnCounts {
   sharedCommits: number;
   transactions: number;
 }
 
 /** The writer thread, and whose turn it is there. */
 export class Writer {
-  readonly counts: WriterCounts = {
-    groups: 0,
-    groupedWrites: 0,
-    largestGroup: 0,
-    sharedCommits: 0,
-    transactions: 0,
-  };
+  readonly counts: TurnCounts = { sharedCommits: 0, transactions: 0 };
+  /** One-shot writes. */
+  readonly groups = new GroupQueue();
   thread: Thread;
   readonly #connection: ConnectionOptions;
   readonly #claims: Int32Array;
   readonly #owner: WriterOwner;
   readonly #deadlines: Deadlines;
   readonly #acquireTimeout: number;
-  readonly #shareCommits: boolean;
-  /** One-shot writes that wait for a group. */
-  #units: Unit[] = [];
-  /** Groups that the thread has, oldest first; those are empty that it will not run. */
-  readonly #groups: Unit[][] = [];
-  /** How many groups this thread ended early. */
-  #early = 0;
+  readonly #sharedCommit: SharedCommit;
   /** Those who wait for a turn, first come first served. */
   readonly #waiting: Turn[] = [];
   #turn: Turn | undefined;
-  #issued = 0;
-  /** A moving average of a group's time on the thread, in microseconds. */
-  #groupTime = 1000;
-  /** Transactions that ended and wait for a commit which others may share. */
-  #sharing = 0;
-  #sharingSince = 0;
-  /** How long transactions last, the longer ones remembered longer, in ms. */
-  #longest = 0;
   /** Whether turns had the writer last: groups and turns alternate. */
   #turnLast = false;
   #open = false;
@@ -103,24 +74,13 @@ export class Writer {
     this.#owner = owner;
     this.#deadlines = deadlines;
     this.#acquireTimeout = options.acquireTimeout;
-    this.#shareCommits = options.shareCommits;
+    this.#sharedCommit = new SharedCommit(options.shareCommits);
     this.thread = this.#start();
   }
 
   /** The clock of this tick: exact enough to tell who waited too long. */
   get now(): number {
     return this.#now;
-  }
-
-  /** One-shot writes that were issued and are not answered. */
-  get pending(): number {
-    let pending = this.#units.length;
-    for (const group of this.#groups) pending += group.length;
-    return pending;
-  }
-
-  get queued(): number {
-    return this.#units.length;
   }
 
   get waiting(): number {
@@ -133,35 +93,17 @@ export class Writer {
 
   /** Whether reads must wait for one-shot writes: never for those behind a turn. */
   get holdsReads(): boolean {
-    return this.#groups.length > 0 || (this.#units.length > 0 && this.#turn === undefined);
-  }
-
-  /** The number of the last write issued: what a read of this moment waits for. */
-  get issued(): number {
-    return this.#issued;
+    return this.groups.sent > 0 || (this.groups.queued > 0 && this.#turn === undefined);
   }
 
   /** Whether a read need not wait any more for the writes up to this number. */
   hasPassed(issued: number): boolean {
-    const sent = this.#groups.find((group) => group.length > 0)?.[0];
-    if (sent !== undefined) return sent.number > issued;
-    if (this.#turn !== undefined) return true;
-    const queued = this.#units[0];
-    return queued === undefined || queued.number > issued;
+    return this.groups.hasPassed(issued, this.#turn !== undefined);
   }
 
   submit(unit: Unit): void {
-    unit.number = ++this.#issued;
-    this.#units.push(unit);
+    this.groups.add(unit);
     if (!this.#scheduled) this.#schedule();
-  }
-
-  /** Takes a unit back that was not sent yet; false where it was. */
-  cancel(unit: Unit): boolean {
-    const at = this.#units.indexOf(unit);
-    if (at < 0) return false;
-    this.#units.splice(at, 1);
-    return true;
   }
 
   /** Asks for the writer. */
@@ -200,7 +142,7 @@ export class Writer {
    * `alone` says that it must not share.
    */
   begin(turn: Turn, command: Command & { type: 'begin' }, alone: boolean): void {
-    if (this.#sharing > 0 && (alone || command.behavior !== 'immediate')) this.#settle();
+    if (this.#sharedCommit.isOpen && (alone || command.behavior !== 'immediate')) this.#settle();
     turn.begunAt = performance.now();
     this.counts.transactions++;
     this.send(command);
@@ -212,15 +154,15 @@ export class Writer {
    */
   end(turn: Turn, task: number, how: 'commit' | 'rollback', leave: boolean): void {
     const now = performance.now();
-    this.#longest = Math.max(now - turn.begunAt, this.#longest * FORGETTING);
+    this.#sharedCommit.lasted(now - turn.begunAt);
     turn.begunAt = 0;
     const share = how === 'commit' && leave && this.#mayShare(now);
     this.send({ type: 'end', task, how, share });
     if (share) {
-      if (this.#sharing++ === 0) this.#sharingSince = now;
+      this.#sharedCommit.join(now);
       this.counts.sharedCommits++;
     } else if (how === 'commit') {
-      this.#sharing = 0;
+      this.#sharedCommit.close();
     }
     if (leave) this.leave(turn, share);
   }
@@ -246,9 +188,7 @@ export class Writer {
 
   /** Settles everything that was not sent. */
   rejectQueued(error: Error): void {
-    const units = this.#units;
-    this.#units = [];
-    for (const unit of units) unit.settle(error);
+    for (const unit of this.groups.takeQueued()) unit.settle(error);
     for (const turn of this.#waiting.splice(0)) {
       this.#deadlines.clear(turn.deadline);
       turn.over = true;
@@ -258,7 +198,7 @@ export class Writer {
 
   /** Settles what the thread has and will not answer. */
   rejectSent(error: Error): void {
-    for (const group of this.#groups.splice(0)) for (const unit of group) unit.settle(error);
+    for (const unit of this.groups.takeSent()) unit.settle(error);
   }
 
   #start(): Thread {
@@ -277,7 +217,7 @@ export class Writer {
       lost: (cause, committing) => this.#lost(cause, committing),
       busy: () =>
         !this.#open ||
-        this.#units.length + this.#groups.length + this.#waiting.length > 0 ||
+        this.groups.queued + this.groups.sent + this.#waiting.length > 0 ||
         this.onProgress !== undefined,
     });
     thread.post([{ type: 'open' }]);
@@ -290,15 +230,12 @@ export class Writer {
   }
 
   #mayShare(now: number): boolean {
-    if (!this.#shareCommits || this.#longest > SHORT_TRANSACTION) return false;
-    if (this.#sharing + 1 >= MOST_SHARING) return false;
-    if (this.#sharing > 0 && now - this.#sharingSince > LONGEST_SHARING) return false;
-    return this.#waiting[0]?.request.shares === true;
+    return this.#waiting[0]?.request.shares === true && this.#sharedCommit.mayJoin(now);
   }
 
   /** Commits what ended transactions left: nobody shares it. */
   #settle(): void {
-    this.#sharing = 0;
+    this.#sharedCommit.close();
     this.#commands.push({ type: 'settle' });
   }
 
@@ -309,7 +246,7 @@ export class Writer {
     const { limit } = turn.request;
     turn.deadline = limit > 0 ? this.#deadlines.set(limit, () => this.#expire(turn)) : undefined;
     // Reads wait for writes, but not for those that wait for a turn.
-    if (this.#units.length > 0) {
+    if (this.groups.queued > 0) {
       this.#owner.writesSettled();
       this.#sweepLater();
     }
@@ -344,14 +281,14 @@ export class Writer {
   #flush(): void {
     this.#now = performance.now();
     if (!this.#open) {
-      if (this.#units.length + this.#waiting.length > 0) this.thread.reference();
+      if (this.groups.queued + this.#waiting.length > 0) this.thread.reference();
       return;
     }
-    if (this.#sharing > 0 && (this.#turn === undefined || this.#turn.begunAt === 0)) {
+    if (this.#sharedCommit.isOpen && (this.#turn === undefined || this.#turn.begunAt === 0)) {
       this.#settle();
     }
     if (this.#turn === undefined) this.#next();
-    else if (this.#units.length > 0) this.#sweepLater();
+    else if (this.groups.queued > 0) this.#sweepLater();
     if (this.#commands.length > 0) {
       const commands = this.#commands;
       this.#commands = [];
@@ -362,69 +299,40 @@ export class Writer {
   /** Whether the last of these commands is answered without a commit to the disk before it. */
   #isQuick(commands: readonly Command[]): boolean {
     const last = commands[commands.length - 1] as Command;
-    if (last.type === 'group') return this.#groupTime < QUICK_GROUP;
+    if (last.type === 'group') return this.groups.microseconds < QUICK_GROUP;
     return last.type === 'execute' && (this.#turn?.begunAt ?? 0) > 0;
   }
 
   #next(): void {
-    const turnsTurn = !this.#turnLast || this.#units.length === 0;
-    if (this.#groups.length === 0 && this.#waiting.length > 0 && turnsTurn) {
+    const { groups } = this;
+    const turnsTurn = !this.#turnLast || groups.queued === 0;
+    if (groups.sent === 0 && this.#waiting.length > 0 && turnsTurn) {
       this.#grant(this.#waiting.shift() as Turn);
       return;
     }
     // One group at a time gathers the most; only a full one may wait behind another.
-    const room = this.#groups.length === 0 || this.#units.length >= MOST_UNITS;
-    if (this.#units.length === 0 || this.#groups.length > 1 || !room) return;
-    if (this.#groups.length === 1 && this.#waiting.length > 0) return;
-    this.#turnLast = false;
-    this.#sendGroup();
-    if (this.#units.length >= MOST_UNITS && this.#groups.length === 1) this.#next();
-  }
-
-  #sendGroup(): void {
-    const all = this.#units;
-    const group = all.length <= MOST_UNITS ? all : all.slice(0, MOST_UNITS);
-    this.#units = all.length <= MOST_UNITS ? [] : all.slice(MOST_UNITS);
-    const words: Words = [group.length];
-    for (const unit of group) {
-      if (unit.batch === undefined) this.thread.introduce(unit.statement);
-      else for (const { statement } of unit.batch) this.thread.introduce(statement);
-      unit.push(words);
+    while (groups.queued > 0 && groups.sent < 2) {
+      const behind = groups.sent > 0;
+      if (behind && (groups.queued < MOST_UNITS || this.#waiting.length > 0)) return;
+      this.#turnLast = false;
+      this.#commands.push(groups.next(this.thread));
     }
-    this.#groups.push(group);
-    this.#commands.push({ type: 'group', task: 0, early: this.#early, words });
   }
 
   #answered(answer: Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' }>): void {
     if (answer.type === 'busy') return this.#owner.busyRetries(answer.retries);
     if (answer.type === 'progress') return this.onProgress?.(answer);
     if (answer.type !== 'group') return;
-    const group = this.#groups.shift() as Unit[];
-    const { decoder } = this.thread;
-    const { ran } = answer;
-    if (group.length === 0) return this.#flush();
-    if (ran < group.length) this.#takeBack(group.slice(ran));
-    this.counts.groups++;
-    this.counts.groupedWrites += ran;
-    if (ran > this.counts.largestGroup) this.counts.largestGroup = ran;
-    this.#groupTime += (answer.microseconds - this.#groupTime) / 4;
-    const waited = this.#now - (group[0] as Unit).since;
+    const units = this.groups.answered(answer);
+    const waited = units.length > 0 ? this.#now - (units[0] as Unit).since : 0;
     // The next group goes out first, so that the thread works while these callers wake.
     this.#flush();
+    if (units.length === 0) return;
+    const { decoder } = this.thread;
     decoder.read(answer.words);
-    for (let i = 0; i < ran; i++) (group[i] as Unit).settle(decoder.next());
-    this.#owner.committed(ran, answer.microseconds, waited);
+    for (const unit of units) unit.settle(decoder.next());
+    this.#owner.committed(units.length, answer.microseconds, waited);
     this.#owner.writesSettled();
-  }
-
-  /**
-   * A group ended early, since its time was up: the rest of it runs before what was sent behind
-   * it, which the thread passes over.
-   */
-  #takeBack(rest: Unit[]): void {
-    this.#early++;
-    this.#units = [...rest, ...this.#groups.flat(), ...this.#units];
-    this.#groups.fill([]);
   }
 
   /** Where a bulk is under way: how far it came. */
@@ -435,15 +343,13 @@ export class Writer {
     if (this.#sweeper !== undefined || this.#acquireTimeout === 0) return;
     this.#sweeper = setInterval(
       () => {
-        if (this.#units.length === 0 || this.#turn === undefined) {
+        if (this.groups.queued === 0 || this.#turn === undefined) {
           clearInterval(this.#sweeper);
           this.#sweeper = undefined;
           return;
         }
         const now = performance.now();
-        const late = this.#units.filter((unit) => now - unit.since >= this.#acquireTimeout);
-        if (late.length === 0) return;
-        this.#units = this.#units.filter((unit) => now - unit.since < this.#acquireTimeout);
+        const late = this.groups.takeLate(now - this.#acquireTimeout);
         for (const unit of late) {
           unit.settle(this.#owner.timeoutError(this.#turn, now - unit.since));
         }
@@ -455,15 +361,12 @@ export class Writer {
 
   #lost(cause: unknown, committing: boolean): void {
     this.#open = false;
-    const [running, ...behind] = this.#groups.splice(0).filter((group) => group.length > 0);
     const turn = this.#turn;
     this.#turn = undefined;
-    this.#sharing = 0;
+    this.#sharedCommit.close();
     this.#commands = [];
-    // The thread had not begun the second group: it runs the first to its answer.
-    this.#units = [...behind.flat(), ...this.#units];
     const error = lostError(cause, committing);
-    for (const unit of running ?? []) unit.settle(error);
+    for (const unit of this.groups.lost()) unit.settle(error);
     if (turn !== undefined) {
       turn.over = true;
       this.#deadlines.clear(turn.deadline);
@@ -471,7 +374,6 @@ export class Writer {
     }
     if (this.#closing) return;
     this.#owner.lost(cause);
-    this.#early = 0;
     this.thread = this.#start();
     this.thread.reference();
     this.#owner.writesSettled();
