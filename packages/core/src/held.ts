@@ -3,6 +3,7 @@ import { PoolError, shorten } from './errors.js';
 import { RowStream } from './row-stream.js';
 import type { Statement } from './statements/catalogue.js';
 import type { BoundParams, Params } from './statements/params.js';
+import { controlsTransaction } from './statements/script.js';
 import type { AnyRow, CallOptions, IterateOptions, Statements, Transaction } from './surface.js';
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
@@ -28,8 +29,20 @@ export abstract class Held implements Statements {
   protected abstract readonly what: string;
   /** Throws where it is over. */
   protected abstract channel(sql: string): Channel | Promise<Channel>;
+  /** Whether a transaction is open that no script may end. */
+  protected abstract readonly refusesControl: boolean;
   /** Statements that begin and end transactions are not for everyone. */
   protected abstract control(statement: Statement, method: Method): Promise<unknown> | undefined;
+
+  /** Throws where a script of this text cannot run here. */
+  protected checkScript(script: string): void {
+    if (!this.refusesControl || !controlsTransaction(script)) return;
+    throw new PoolError(
+      'POOL_MISUSE',
+      `a script cannot begin or end a transaction inside the one of this ${this.what}. SQL: ` +
+        shorten(script),
+    );
+  }
 
   all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]> {
     return this.#run(Method.all, sql, params, options) as Promise<Row[]>;
@@ -61,6 +74,7 @@ export abstract class Held implements Statements {
 
   async exec(script: string, options?: CallOptions): Promise<void> {
     this.database.checkScript(script);
+    this.checkScript(script);
     await this.database.limited(options, 'held', shorten(script), async () => {
       const channel = await this.channel(script);
       return channel.exec(script);
@@ -112,6 +126,7 @@ export abstract class Held implements Statements {
 /** What a transaction's callback gets: the statements, and savepoints. */
 export class TransactionHandle extends Held implements Transaction {
   protected readonly what: string;
+  protected readonly refusesControl = true;
   readonly #channel: Channel;
   readonly #depth: number;
   #ended: string | undefined;

@@ -18,6 +18,11 @@ abstract class BaseLease extends Held implements PublicLease {
   abstract readonly access: 'read' | 'write';
   abstract readonly inTransaction: boolean;
   protected readonly what = 'lease';
+  /** Its transaction may share a commit with others, which a script could undo. */
+  protected get refusesControl(): boolean {
+    return this.access === 'write' && this.inTransaction;
+  }
+
   protected over: Error | undefined;
   readonly #holding;
 

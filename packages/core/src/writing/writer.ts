@@ -133,6 +133,10 @@ export class Writer {
 
   /** Sends a command of the turn that has the writer; those of one tick travel together. */
   send(command: Command): void {
+    // What begins no transaction of its own must not run inside one that waits for its commit.
+    if (this.#sharedCommit.isOpen && this.#turn?.begunAt === 0 && command.type !== 'end') {
+      this.#settle();
+    }
     this.#commands.push(command);
     if (!this.#scheduled) this.#schedule();
   }
