@@ -13,6 +13,7 @@ import { type BoundParams, checkParams, ownedParams } from './statements/params.
 import type { CallOptions, IterateOptions } from './surface.js';
 import { isMemory, loadSetup } from './threads/connection.js';
 import { lostError, thrownLater } from './threads/failure.js';
+import { failureOf } from './threads/rows.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 
@@ -235,7 +236,7 @@ export class Database {
       if (this.state === 'opening') this.inline = new InlineReader(connection, setup);
       this.#opened();
     } catch (error) {
-      this.fail(error as Error);
+      this.fail(openError(failureOf(error), this.options));
     }
   }
 

@@ -118,21 +118,32 @@ export class Holders {
     return { busy, log, checkpointed };
   }
 
-  async runMany(sql: string, sets: unknown): Promise<{ changes: number }> {
+  async runMany(sql: string, sets: unknown, options?: CallOptions): Promise<{ changes: number }> {
     const database = this.#database;
     const statement = database.statement(sql);
     checkBulk(statement, sets);
-    const { writer } = database;
-    const bulk = new BulkWrite(writer, statement, database.options.connection.driver);
     this.#refuseSelfWait(sql);
-    const lost = { revoke: () => {}, lose: (cause: unknown) => bulk.lose(cause) };
-    const holder = await this.#acquire('bulk', {}, { limit: 0, opener: undefined }, lost);
-    try {
-      await bulk.run(sets);
-      return { changes: bulk.changes };
-    } finally {
-      holder.leave();
-    }
+    const bulk = new BulkWrite(database.writer, statement, database.options.connection.driver);
+    const waiting = new AbortController();
+    const start = async () => {
+      const holder = await this.#acquire(
+        'bulk',
+        { signal: waiting.signal },
+        { limit: 0, opener: undefined },
+        { revoke: (error) => bulk.lose(error) },
+      );
+      try {
+        await bulk.run(sets);
+        return { changes: bulk.changes };
+      } finally {
+        holder.leave();
+      }
+    };
+    const takeBack = () => {
+      waiting.abort();
+      return bulk.abort();
+    };
+    return database.limited(options, 'write', sql, start, takeBack);
   }
 
   /** The writer for a lease, again where its last commit gave it up. */
@@ -157,7 +168,7 @@ export class Holders {
     kind: TurnKind,
     options: LeaseOptions,
     { limit, opener }: { limit: number; opener: Error | undefined },
-    revocable: Revocable & { lose?: (cause: unknown) => void } = { revoke: () => {} },
+    revocable: Revocable = { revoke: () => {} },
   ): Promise<WriterHolder> {
     return new Promise((resolve, reject) => {
       this.#request(kind, options, { limit, opener }, revocable, resolve, reject);
@@ -168,7 +179,7 @@ export class Holders {
     kind: TurnKind,
     options: LeaseOptions,
     { limit, opener }: { limit: number; opener: Error | undefined },
-    revocable: Revocable & { lose?: (cause: unknown) => void },
+    revocable: Revocable,
     granted: (holder: WriterHolder) => void,
     refused: (error: unknown) => void,
   ): void {
@@ -208,10 +219,9 @@ export class Holders {
         holder?.end(error);
         revocable.revoke(error);
       },
-      lost: (cause, error) => {
+      lost: (error) => {
         holder?.end(error);
         revocable.revoke(error);
-        revocable.lose?.(cause);
       },
     });
   }

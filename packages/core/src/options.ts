@@ -129,10 +129,10 @@ const text: Check = (name, value) => {
 function fields(checks: Readonly<Record<string, Check>>, what: string): Check {
   return (name, value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      refuse(name, value, 'an object');
+      refuse(name || 'options', value, 'an object');
     }
     for (const [key, each] of Object.entries(value as object)) {
-      const check = checks[key];
+      const check = Object.hasOwn(checks, key) ? checks[key] : undefined;
       const full = name === '' ? key : `${name}.${key}`;
       if (check === undefined) {
         const known = Object.keys(checks).join(', ');

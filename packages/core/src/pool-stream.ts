@@ -27,7 +27,7 @@ export function poolStream<Row>(
   /** What writes runs to its end first, as SQLite itself does before the first row of RETURNING. */
   const whole = (): RemoteCursor => ({
     fetch: async (): Promise<Chunk> => {
-      const rows = await oneShot.rows(method, sql, params, { signal, access: 'write' });
+      const rows = await oneShot.rows(method, sql, bound, { signal, access: 'write' });
       return { rows: rows as unknown[], done: true };
     },
     close: () => {},

@@ -116,8 +116,7 @@ export class Pool implements Statements, AsyncDisposable {
     options?: CallOptions,
   ): Promise<{ changes: number }> {
     if (this.#closed !== undefined) return this.#refuse();
-    const start = () => this.#holders.runMany(sql, paramSets);
-    return this.#database.limited(options, 'write', sql, start);
+    return this.#holders.runMany(sql, paramSets, options);
   }
 
   /**

@@ -55,7 +55,7 @@ export class Statement {
       if (this.cheap) this.#proof = Math.min(this.#proof * 4, LONGEST_PROOF);
       this.cheap = false;
       this.#quickRuns = 0;
-    } else if (!this.cheap && ++this.#quickRuns >= this.#proof) {
+    } else if (!this.cheap && !this.classification.explains && ++this.#quickRuns >= this.#proof) {
       this.cheap = true;
     }
   }

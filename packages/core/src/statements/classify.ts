@@ -25,6 +25,11 @@ export interface Classification {
   readonly kind: StatementKind;
   /** Of a BEGIN; 'deferred' when it does not say. */
   readonly behavior?: BeginBehavior | undefined;
+  /**
+   * Whether it explains another. SQLite compiles such a statement once and never looks at the
+   * schema again, so it must be prepared for every run.
+   */
+  readonly explains: boolean;
   /** Whether the statement itself may change the schema. */
   readonly schema: boolean;
   /** Whether it may undo, or make fail, the transaction it runs in; true too often, never too rarely. */
@@ -72,6 +77,7 @@ export function classify(sql: string): Classification {
 class ClassifiedText implements Classification {
   readonly kind: StatementKind;
   readonly behavior: BeginBehavior | undefined;
+  readonly explains: boolean;
   readonly schema: boolean;
   readonly #sql: string;
   #mayRollback: boolean | undefined;
@@ -85,6 +91,7 @@ class ClassifiedText implements Classification {
     const keyword = tokens.keyword();
     this.kind = kindOf(tokens, keyword);
     this.behavior = this.kind === 'begin' ? behaviorOf(tokens) : undefined;
+    this.explains = keyword === 'EXPLAIN';
     this.schema = this.kind === 'alone' || SCHEMA.has(keyword);
     this.#sql = sql;
   }

@@ -1,7 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type SqliteDatabase, type SqliteStatement, sqliteLibrary } from './engine.js';
-import type { Method, } from './protocol.js';
+import type { Method } from './protocol.js';
 import { Method as M } from './protocol.js';
 
 /** How integers come back: see the pool option of the same name. */

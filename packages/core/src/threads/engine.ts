@@ -65,6 +65,9 @@ export function sqliteLibrary(driver: string): SqliteLibrary {
   let library = libraries.get(driver);
   if (library === undefined) {
     library = load(driver);
+    if (typeof library !== 'function' || typeof library.SqliteError !== 'function') {
+      throw new TypeError(`the driver '${driver}' is not compatible with better-sqlite3`);
+    }
     libraries.set(driver, library);
   }
   return library;

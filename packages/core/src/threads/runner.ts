@@ -1,6 +1,6 @@
 import type { Classification } from '../statements/classify.js';
 import { classify } from '../statements/classify.js';
-import type { Connection, Prepared } from './connection.js';
+import { type Connection, Prepared } from './connection.js';
 import type { Block, Command, Words } from './protocol.js';
 import { Method, Outcome, type WordReader } from './protocol.js';
 import type { ResultEncoder } from './rows.js';
@@ -45,6 +45,7 @@ export class Runner {
   }
 
   prepared(connection: Connection, id: number): Prepared {
+    if (this.classification(id).explains) return new Prepared(connection.db.prepare(this.sql(id)));
     return connection.prepared(id, this.sql(id));
   }
 

@@ -102,8 +102,12 @@ export class Thread {
       transferList: [port2],
       name: `poolite ${role}`,
       // The flags of the process (loaders, watchers) only slow a thread down, save where the
-      // user's own `setup` module may need them.
-      ...(connection.setup === undefined ? { execArgv: [] } : {}),
+      // user's own `setup` module may need them. How a script on the command line is to be read
+      // is nothing that a thread's file could be started with.
+      execArgv:
+        connection.setup === undefined
+          ? []
+          : process.execArgv.filter((flag) => !flag.startsWith('--input-type')),
     });
     this.#worker.unref();
     this.#worker.on('error', (error) => {

@@ -24,6 +24,11 @@ class Chunk {
     for (let i = 0; i < width; i++) this.columns.push([]);
   }
 
+  /** Whether a set of these names, or of so many values, has the same columns. */
+  fits(names: string[] | undefined, width: number): boolean {
+    return width === this.columns.length && sameNames(names, this.names);
+  }
+
   get full(): boolean {
     return this.count >= CHUNK_SETS || this.bytes >= CHUNK_BYTES;
   }
@@ -51,10 +56,22 @@ export class BulkWrite {
   readonly #writer: Writer;
   readonly #statement: Statement;
   readonly #driver: string;
+  #index = 0;
+  #chunk: Chunk | undefined;
   #underWay = 0;
+  /** A set failed: what comes behind it is in vain. */
   #failed = false;
-  #lost: unknown;
+  /** Why no more is to be sent. */
+  #stop: { cause: unknown } | undefined;
+  /** Whether the writer is not this bulk's any more. */
+  #lost = false;
+  /** Whether its end was sent. */
+  #ending = false;
   #wake: (() => void) | undefined;
+  #stopped: () => void = () => {};
+  readonly #untilStopped = new Promise<undefined>((resolve) => {
+    this.#stopped = () => resolve(undefined);
+  });
 
   constructor(writer: Writer, statement: Statement, driver: string) {
     this.#writer = writer;
@@ -81,43 +98,66 @@ export class BulkWrite {
         await this.#end(false).catch(() => {});
         throw error;
       }
-      await this.#end(true);
+      await this.#end(this.#stop === undefined);
     } finally {
       writer.onProgress = undefined;
     }
   }
 
-  /** The turn's thread died. */
+  /** Gives up, unless its commit was asked for before: it is rolled back then. */
+  abort(): boolean {
+    if (this.#ending) return false;
+    this.#giveUp({ cause: undefined });
+    return true;
+  }
+
+  /** The turn was taken away, or its thread died. */
   lose(cause: unknown): void {
-    this.#lost = cause;
+    this.#lost = true;
+    this.#giveUp({ cause });
+  }
+
+  #giveUp(stop: { cause: unknown }): void {
+    this.#stop ??= stop;
     this.#wake?.();
+    this.#stopped();
   }
 
   async #sendAll(sets: ParamSets): Promise<void> {
-    let chunk: Chunk | undefined;
-    let index = 0;
-    const add = (set: unknown): boolean => {
-      const { names, values } = this.#values(set, index++);
-      if (chunk === undefined) {
-        chunk = new Chunk(names, values.length);
-      } else if (chunk.columns.length !== values.length || !sameNames(chunk.names, names)) {
-        this.#send(chunk);
-        chunk = new Chunk(names, values.length);
-      }
-      chunk.push(values);
-      return chunk.full;
-    };
-    const flush = async (): Promise<boolean> => {
-      if (chunk !== undefined) this.#send(chunk);
-      chunk = undefined;
-      return this.#room();
-    };
     if (Symbol.iterator in sets) {
-      for (const set of sets) if (add(set) && !(await flush())) return;
+      for (const set of sets) if (this.#add(set) && !(await this.#sendMore())) return;
     } else {
-      for await (const set of sets) if (add(set) && !(await flush())) return;
+      await this.#sendAllOf(sets[Symbol.asyncIterator]());
     }
-    await flush();
+    this.#send();
+  }
+
+  async #sendAllOf(iterator: AsyncIterator<unknown>): Promise<void> {
+    let next: IteratorResult<unknown> | undefined;
+    try {
+      for (;;) {
+        // It may never give another: whoever stops the bulk must not wait for it.
+        next = await Promise.race([iterator.next(), this.#untilStopped]);
+        if (next === undefined || next.done === true) return;
+        if (this.#add(next.value) && !(await this.#sendMore())) return;
+      }
+    } finally {
+      if (next?.done !== true) iterator.return?.()?.then(undefined, () => {});
+    }
+  }
+
+  /** Puts a set into the chunk that is being filled; true where that is full. */
+  #add(set: unknown): boolean {
+    const { names, values } = this.#values(set, this.#index++);
+    if (this.#chunk?.fits(names, values.length) === false) this.#send();
+    this.#chunk ??= new Chunk(names, values.length);
+    this.#chunk.push(values);
+    return this.#chunk.full;
+  }
+
+  #sendMore(): Promise<boolean> {
+    this.#send();
+    return this.#room();
   }
 
   #values(set: unknown, index: number): { names: string[] | undefined; values: BindValue[] } {
@@ -139,7 +179,10 @@ export class BulkWrite {
     return { names: Object.keys(owned), values: Object.values(owned) };
   }
 
-  #send(chunk: Chunk): void {
+  #send(): void {
+    const chunk = this.#chunk;
+    this.#chunk = undefined;
+    if (chunk === undefined || this.#stop !== undefined) return;
     this.#underWay++;
     const { names, count } = chunk;
     this.#writer.send({ type: 'rows', columns: chunk.columns.map(packed), names, count });
@@ -149,17 +192,18 @@ export class BulkWrite {
   async #room(): Promise<boolean> {
     // The event loop turns between chunks in any case.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (this.#underWay >= MOST_CHUNKS && !this.#failed && this.#lost === undefined) {
+    while (this.#underWay >= MOST_CHUNKS && !this.#failed && this.#stop === undefined) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
       this.#wake = undefined;
     }
-    return !this.#failed && this.#lost === undefined;
+    return !this.#failed && this.#stop === undefined;
   }
 
   #end(commit: boolean): Promise<void> {
-    if (this.#lost !== undefined) return Promise.reject(lostError(this.#lost, false));
+    if (this.#lost) return Promise.reject(this.#stop?.cause);
+    this.#ending = true;
     const { thread } = this.#writer;
     return new Promise((resolve) => {
       const task = thread.expect({

@@ -22,7 +22,7 @@ export interface TurnRequest {
   /** The writer has been taken away, since the pool closes. */
   revoked(error: Error): void;
   /** The thread died under it. */
-  lost(cause: unknown, error: Error): void;
+  lost(error: Error): void;
 }
 
 /** One holder's time on the writer. */

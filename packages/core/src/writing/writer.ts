@@ -374,7 +374,7 @@ export class Writer {
     if (turn !== undefined) {
       turn.over = true;
       this.#deadlines.clear(turn.deadline);
-      turn.request.lost(cause, lostError(cause, false));
+      turn.request.lost(lostError(cause, false));
     }
     if (this.#closing) return;
     this.#owner.lost(cause);
