@@ -12,12 +12,15 @@ import { Catalogue, type Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
 import type { CallOptions, IterateOptions } from './surface.js';
 import { isMemory, loadSetup } from './threads/connection.js';
-import { lostError, thrownLater } from './threads/failure.js';
+import { lostError } from './threads/failure.js';
 import { failureOf } from './threads/rows.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 
 type State = 'opening' | 'open' | 'closing' | 'closed' | 'failed';
+
+/** How often each thread may die without one of them opening the file, until the pool gives up. */
+const MOST_LOST = 3;
 
 /** One open database file: its threads, and what all handles of it share. */
 export class Database {
@@ -43,6 +46,8 @@ export class Database {
   onWritesSettled: (() => void) | undefined;
   readonly #setReady: (outcome: Promise<void> | undefined) => void;
   #readersToOpen = 0;
+  /** Threads that died since the last one opened the file. */
+  #lostInARow = 0;
 
   constructor(options: ResolvedOptions) {
     this.options = options;
@@ -150,7 +155,11 @@ export class Database {
     const timeout = options?.timeout ?? this.options.statementTimeout;
     if (signal?.aborted === true) return Promise.reject(this.abortedError(signal, sql));
     if (signal === undefined && timeout === 0) return start();
-    return new Promise<T>((resolve) => {
+    // The promise below is settled by whichever comes first, so no chain of promises leads from an
+    // error to the caller: the caller's lines are taken now.
+    const caller = { stack: '' };
+    Error.captureStackTrace(caller, this.limited);
+    return new Promise<T>((resolve, reject) => {
       const leave = (make: () => PoolError) => {
         finish();
         const reason = make();
@@ -161,7 +170,7 @@ export class Database {
               `a write was left before it was answered: it may or may not be stored: ${shorten(sql)}`,
               { cause: reason },
             );
-        resolve(thrownLater(() => error));
+        reject(withCaller(error, caller));
       };
       const deadline =
         timeout === 0
@@ -173,9 +182,16 @@ export class Database {
         this.deadlines.clear(deadline);
         signal?.removeEventListener('abort', onAbort);
       };
-      const started = start();
-      started.then(finish, finish);
-      resolveWith(started, resolve);
+      start().then(
+        (result) => {
+          finish();
+          resolve(result);
+        },
+        (error) => {
+          finish();
+          reject(withCaller(error, caller));
+        },
+      );
     });
   }
 
@@ -220,11 +236,13 @@ export class Database {
   }
 
   #writerOpened(): void {
+    this.#lostInARow = 0;
     if (this.readers === undefined) return this.#opened();
     if (this.state === 'opening') this.readers.open();
   }
 
   #readerOpened(): void {
+    this.#lostInARow = 0;
     if (this.state === 'opening' && --this.#readersToOpen === 0) void this.#openInline();
   }
 
@@ -259,6 +277,19 @@ export class Database {
     this.catalogue.unknownTo(place);
     this.events.emit('threadLost', () => [{ role, cause }]);
     if (channels.threadLost.hasSubscribers) channels.threadLost.publish({ role, cause });
+    if (++this.#lostInARow > MOST_LOST * (this.options.readers + 1)) this.#giveUp(cause);
+  }
+
+  #giveUp(cause: unknown): void {
+    const { file } = this.options.connection;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    this.fail(
+      new PoolError(
+        'POOL_THREAD_LOST',
+        `cannot open ${JSON.stringify(file)}: its threads die before they have opened it (${why})`,
+        { cause, retryable: false },
+      ),
+    );
   }
 
   #busy(retries: number): void {
@@ -292,7 +323,10 @@ export class Database {
   }
 }
 
-/** Lets the stack of a rejection reach through to whoever awaits the outer promise. */
-function resolveWith<T>(promise: Promise<T>, resolve: (value: Promise<T>) => void): void {
-  resolve(promise);
+/** Adds the lines of the caller to an error's stack, which would end at a timer or a message. */
+function withCaller<E>(error: E, caller: { stack: string }): E {
+  if (!(error instanceof Error)) return error;
+  const lines = caller.stack.slice(caller.stack.indexOf('\n'));
+  if (error.stack?.includes(lines) === false) error.stack += lines;
+  return error;
 }

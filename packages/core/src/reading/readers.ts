@@ -317,6 +317,8 @@ export class Readers {
       else this.#waiting.push(sent.task);
     }
     this.#owner.lost(cause, reader.place);
+    // Too many in a row: the pool gave up.
+    if (this.#closing) return;
     const at = this.#readers.indexOf(reader);
     const replacement = this.#start(reader.place);
     this.#readers[at] = replacement;

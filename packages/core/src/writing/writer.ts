@@ -378,6 +378,8 @@ export class Writer {
     }
     if (this.#closing) return;
     this.#owner.lost(cause);
+    // Too many in a row: the pool gave up.
+    if (this.#closing) return;
     this.thread = this.#start();
     this.thread.reference();
     this.#owner.writesSettled();
