@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+/** Where a child's source finds `@poolite/core` and `better-sqlite3` by name. */
+const home = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  ms: number;
+}
+
+export interface ScriptOptions {
+  type?: 'module' | 'commonjs';
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  flags?: readonly string[];
+  /** A child that lasts longer is killed: its signal is SIGKILL then. Default: 10000 ms. */
+  limit?: number;
+}
+
+/** Runs a script, given as text or as a file, in a process of its own to its end. */
+export async function runScript(
+  script: string | { file: string },
+  options: ScriptOptions = {},
+): Promise<Ended> {
+  const { type = 'module', args = [], env = {}, flags = [], limit = 10_000 } = options;
+  const started = performance.now();
+  const program =
+    typeof script === 'string' ? [`--input-type=${type}`, '-e', script, '--'] : [script.file];
+  const child = spawn(process.execPath, [...flags, ...program, ...args], {
+    cwd: home,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: environment(env),
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const killer = setTimeout(() => child.kill('SIGKILL'), limit);
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  clearTimeout(killer);
+  return { code, signal, stdout, stderr, ms: performance.now() - started };
+}
+
+/** What the test runner sets for its own processes is not for a child. */
+function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS, ...env } = process.env;
+  return { ...env, ...more };
+}
+
+/** A child that is talked to over IPC, and killed when the test is over. */
+export class Child {
+  readonly process: ChildProcess;
+  readonly #messages: unknown[] = [];
+  readonly #waiting: ((message: unknown) => void)[] = [];
+
+  constructor(source: string, args: readonly string[] = []) {
+    this.process = spawn(process.execPath, ['--input-type=module', '-e', source, '--', ...args], {
+      cwd: home,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: environment({}),
+    });
+    this.process.on('message', (message) => {
+      const first = this.#waiting.shift();
+      if (first === undefined) this.#messages.push(message);
+      else first(message);
+    });
+    onTestFinished(() => {
+      this.process.kill('SIGKILL');
+    });
+  }
+
+  /** The next message. */
+  message(): Promise<unknown> {
+    if (this.#messages.length > 0) return Promise.resolve(this.#messages.shift());
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(resolve);
+      this.process.once('exit', (code, signal) =>
+        reject(new Error(`the child ended with ${code ?? signal} before it answered`)),
+      );
+    });
+  }
+
+  /** Sends a message and waits for the answer. */
+  async ask(message: unknown): Promise<unknown> {
+    this.process.send(message as string);
+    return this.message();
+  }
+
+  async end(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill('SIGKILL');
+    await once(this.process, 'exit');
+  }
+}
+
+/** Another process's plain better-sqlite3 connection. */
+export class OtherConnection extends Child {
+  constructor(file: string) {
+    super(
+      `import Database from 'better-sqlite3';
+      const db = new Database(process.argv[1], { timeout: 2000 });
+      process.on('message', (sql) => {
+        try {
+          db.exec(sql);
+          process.send('ok');
+        } catch (error) {
+          process.send(error.code ?? String(error));
+        }
+      });`,
+      [file],
+    );
+  }
+
+  async exec(sql: string): Promise<void> {
+    const answer = await this.ask(sql);
+    if (answer !== 'ok') throw new Error(`the other process failed with ${answer}: ${sql}`);
+  }
+}
