@@ -31,6 +31,14 @@ export function newHolding(owner: object, what: string): Holding {
   return new Holding(owner, what, storage.getStore());
 }
 
+/**
+ * Binds work that runs later, from wherever the writer becomes free, to the asynchronous context
+ * of this moment, the user's own stores included.
+ */
+export function contextHere(): <T>(work: () => T) => T {
+  return AsyncLocalStorage.snapshot();
+}
+
 export function runHolding<T>(holding: Holding, work: () => T): T {
   return storage.run(holding, work);
 }

@@ -128,15 +128,18 @@ export class TransactionHandle extends Held implements Transaction {
   protected readonly what: string;
   protected readonly refusesControl = true;
   readonly #channel: Channel;
+  /** The handle whose savepoint this one is. */
+  readonly #outer: TransactionHandle | undefined;
   readonly #depth: number;
   #ended: string | undefined;
   #inner = false;
 
-  constructor(database: Database, channel: Channel, what: string, depth = 0) {
+  constructor(database: Database, channel: Channel, what: string, outer?: TransactionHandle) {
     super(database);
     this.#channel = channel;
     this.what = what;
-    this.#depth = depth;
+    this.#outer = outer;
+    this.#depth = outer === undefined ? 0 : outer.#depth + 1;
   }
 
   /** Refuses what comes hereafter; `how` tells what became of it. */
@@ -145,6 +148,7 @@ export class TransactionHandle extends Held implements Transaction {
   }
 
   protected channel(sql: string): Channel {
+    this.#outer?.channel(sql);
     if (this.#ended !== undefined) {
       throw new PoolError(
         'POOL_MISUSE',
@@ -179,7 +183,7 @@ export class TransactionHandle extends Held implements Transaction {
     const name = `poolite_${this.#depth + 1}`;
     const { catalogue } = this.database;
     const run = (sql: string) => channel.execute(catalogue.get(sql), Method.run, undefined);
-    const inner = new TransactionHandle(this.database, channel, 'savepoint', this.#depth + 1);
+    const inner = new TransactionHandle(this.database, channel, 'savepoint', this);
     try {
       await run(`SAVEPOINT ${name}`);
       let result: T;

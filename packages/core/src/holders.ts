@@ -1,4 +1,4 @@
-import { newHolding, runHolding } from './context.js';
+import { contextHere, type Holding, newHolding, runHolding } from './context.js';
 import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
@@ -241,8 +241,16 @@ export class Holders {
     this.#refuseSelfWait(kind);
     const limit = options.timeout ?? this.#database.options.transactionTimeout;
     const opener = openedHere();
+    const holding = newHolding(this.#database, kind);
+    const inContext = contextHere();
+    const workInContext: Work<T> = (tx) => inContext(() => runHolding(holding, () => work(tx)));
     return new Promise<T>((resolve, reject) => {
-      const revocable = { revoke: (error: Error) => reject(error) };
+      const revocable = {
+        revoke: (error: Error) => {
+          holding.live = false;
+          reject(error);
+        },
+      };
       this.#request(
         'transaction',
         options,
@@ -250,7 +258,7 @@ export class Holders {
         revocable,
         (holder) => {
           begin(holder);
-          this.#runTransaction(kind, work, options, holder).then(resolve, reject);
+          this.#runTransaction(holding, workInContext, options, holder).then(resolve, reject);
         },
         reject,
       );
@@ -258,19 +266,18 @@ export class Holders {
   }
 
   async #runTransaction<T>(
-    kind: string,
+    holding: Holding,
     work: Work<T>,
     options: TransactionOptions,
     holder: WriterHolder,
   ): Promise<T> {
-    const database = this.#database;
-    const tx = new TransactionHandle(database, holder, kind);
-    const holding = newHolding(database, kind);
+    const { what } = holding;
+    const tx = new TransactionHandle(this.#database, holder, what);
     const { signal } = options;
     let result: T;
     try {
-      const working = runHolding(holding, () => work(tx));
-      result = signal === undefined ? await working : await this.#orAborted(working, signal, kind);
+      const working = work(tx);
+      result = signal === undefined ? await working : await this.#orAborted(working, signal, what);
     } catch (error) {
       holding.live = false;
       tx.end('rolled back');

@@ -97,6 +97,10 @@ export class WriterHolder {
   #finish(how: 'commit' | 'rollback', leave: boolean): Promise<void> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     this.inTransaction = false;
+    if (leave) {
+      // What comes hereafter, from a savepoint that was not awaited, must not meet another's turn.
+      this.#ended = new PoolError('POOL_MISUSE', 'the transaction has ended: await what it does');
+    }
     if (this.#begin !== undefined) {
       // Nothing ran in it: there is nothing to end.
       this.#begin = undefined;
