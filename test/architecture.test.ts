@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join } from 'node:path/posix';
+import { expect, test } from 'vitest';
+import { root, sources } from './docs/blocks.ts';
+
+const CORE = 'packages/core/src';
+const MOST_LINES = 400;
+
+/** Every file of the core by its name below `src/`, with its text. */
+const files = new Map(
+  sources(CORE).map((file) => [
+    file.slice(CORE.length + 1),
+    readFileSync(new URL(file, root), 'utf8'),
+  ]),
+);
+
+const GROUND = ['errors.ts', 'deadlines.ts', 'observing/'];
+
+/** What each room may import beside itself; the files that are in none see everything. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  'reading/': ['threads/', 'statements/', ...GROUND],
+  'writing/': ['threads/', 'statements/', ...GROUND],
+  'upkeep/': ['threads/', 'statements/', ...GROUND],
+  'sharing/': ['threads/', 'statements/', ...GROUND],
+  'options.ts': ['threads/connection.ts', ...GROUND],
+  'threads/': ['statements/', ...GROUND],
+  'statements/': GROUND,
+  'observing/': GROUND,
+  'errors.ts': GROUND,
+  'deadlines.ts': GROUND,
+};
+
+const IMPORT = /(?:\bfrom|\bimport|\brequire|\bimport\()\s*\(?\s*'([^']+)'/g;
+
+/** The text of a file without its comments, where examples stand. */
+function code(file: string): string {
+  return (files.get(file) as string).replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+}
+
+function imports(file: string): string[] {
+  return [...code(file).matchAll(IMPORT)].map(([, name = '']) => name);
+}
+
+/** The file of the core that a relative import names. */
+function target(file: string, name: string): string {
+  return join(dirname(file), name).replace(/\.js$/, '.ts');
+}
+
+function roomOf(file: string): string | undefined {
+  return Object.keys(ROOMS).find((room) => isIn(file, room));
+}
+
+function isIn(file: string, place: string): boolean {
+  return place.endsWith('/') ? file.startsWith(place) : file === place;
+}
+
+const names = [...files.keys()].sort();
+
+test('the core has files, and they import one another', () => {
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.flatMap(imports).length).toBeGreaterThan(names.length);
+});
+
+test.each(names)('%s imports what its room may see', (file) => {
+  const room = roomOf(file);
+  for (const name of imports(file)) {
+    if (!name.startsWith('.')) {
+      expect(isBuiltin(name), `${file} imports the package ${name}`).toBe(true);
+      continue;
+    }
+    const wanted = target(file, name);
+    expect([...files.keys()], `${file} imports ${name}`).toContain(wanted);
+    if (room === undefined) continue;
+    const allowed = [room, ...(ROOMS[room] ?? [])];
+    const fits = allowed.some((place) => isIn(wanted, place));
+    expect(fits, `${file} imports ${wanted}: ${room} sees ${allowed.join(', ')}`).toBe(true);
+  }
+});
+
+test.each(names)(`%s has at most ${MOST_LINES} lines`, (file) => {
+  const lines = (files.get(file) as string).split('\n').length - 1;
+  expect(lines).toBeLessThanOrEqual(MOST_LINES);
+});
+
+test.each([
+  // thread.ts looks for the file of the thread by its name, and loads nothing.
+  ['can load packages', /\bcreateRequire\(/, ['threads/engine.ts', 'threads/thread.ts']],
+  ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
+  ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],
+  ['starts threads', /\bnew Worker\(/, ['threads/thread.ts']],
+  ['is the program of a thread', /\bworkerData as ThreadData\b/, ['threads/entry.ts']],
+])('nobody else %s', (_what, pattern, expected) => {
+  expect(names.filter((file) => pattern.test(code(file)))).toEqual(expected);
+});
+
+test('every folder of the core is in the table of rooms', () => {
+  const folders = new Set(names.filter((file) => file.includes('/')).map((file) => dirname(file)));
+  const table = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8');
+  for (const folder of folders) {
+    expect(Object.keys(ROOMS)).toContain(`${folder}/`);
+    expect(table).toContain(`\`${folder}/\``);
+  }
+});
+
+test('every file that ARCHITECTURE.md names is there', () => {
+  const text = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8');
+  const named = [...text.matchAll(/`((?:[\w-]+\/)*[\w-]+\.ts)`/g)].map(([, file = '']) => file);
+  expect(named.length).toBeGreaterThan(20);
+  for (const file of named) {
+    const known = files.has(file) || sources('test').includes(file);
+    expect(known, file).toBe(true);
+  }
+});

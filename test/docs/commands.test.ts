@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { pageBlocks, pages, root } from './blocks.ts';
+
+interface Manifest {
+  name: string;
+  scripts: Record<string, string>;
+}
+
+function manifest(folder: string): Manifest {
+  return JSON.parse(readFileSync(new URL(`${folder}package.json`, root), 'utf8')) as Manifest;
+}
+
+const blocks = pageBlocks();
+const shell = blocks.filter(({ language }) => language === 'sh');
+
+/** Such a line is right where what it names is there. It is not run: tests would run themselves. */
+function check(line: string): void {
+  const script = /^(?:npx -y -p node@24 -p pnpm@12 -- )?pnpm (\w+)$/.exec(line)?.[1];
+  if (script !== undefined) return expect(manifest('').scripts, line).toHaveProperty(script);
+  const installed = /^npm install (\S+)$/.exec(line)?.[1];
+  if (installed !== undefined) {
+    const known = [manifest('packages/core/').name];
+    return expect(known, line).toContain(installed);
+  }
+  const single = /^pnpm build && pnpm vitest run (\S+)$/.exec(line)?.[1];
+  if (single !== undefined) return expect(existsSync(new URL(single, root)), line).toBe(true);
+  expect.unreachable(`nobody knows whether this line is right: ${line}`);
+}
+
+test.each(shell)('$where is a command that exists', ({ text }) => {
+  const lines = text.trimEnd().split('\n');
+  expect(lines.length).toBeGreaterThan(0);
+  for (const line of lines) check(line);
+});
+
+test.each(['README.md', 'packages/core/README.md'])('%s gives the two commands', (page) => {
+  const alone = shell.filter((block) => block.page === page).map(({ text }) => text);
+  expect(alone).toContain('npx -y -p node@24 -p pnpm@12 -- pnpm demo\n');
+  expect(alone).toContain('npx -y -p node@24 -p pnpm@12 -- pnpm test\n');
+});
+
+test('every block says what language it is in', () => {
+  const known = ['ts', 'js', 'sh', 'text', 'mermaid'];
+  const others = blocks.filter(({ language }) => !known.includes(language));
+  expect(others.map(({ where }) => where)).toEqual([]);
+});
+
+const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g;
+
+/** The anchor that a heading gets on GitHub. */
+function anchor(heading: string): string {
+  const plain = heading.replace(/`/g, '').trim().toLowerCase();
+  return plain.replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-');
+}
+
+test.each(pages())('every link of %s leads somewhere', (page) => {
+  const url = new URL(page, root);
+  const text = readFileSync(url, 'utf8');
+  for (const [whole, path = '', hash] of text.matchAll(LINK)) {
+    const target = path === '' ? url : new URL(path, url);
+    expect(existsSync(target), whole).toBe(true);
+    if (hash === undefined) continue;
+    const headings = readFileSync(target, 'utf8').match(/^#+ .*$/gm) ?? [];
+    const anchors = headings.map((heading) => anchor(heading.replace(/^#+ /, '')));
+    expect(anchors, whole).toContain(hash);
+  }
+});

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { channels, createPool, Pool, PoolError } from '@poolite/core';
+import { describe, expect, test } from 'vitest';
+import { resolveOptions } from '../../packages/core/src/options.js';
+import { root } from './blocks.ts';
+
+const readme = read('packages/core/README.md');
+
+function read(file: string): string {
+  return readFileSync(new URL(file, root), 'utf8');
+}
+
+/** The cells of the table whose first heading is `name`. */
+function table(name: string): string[][] {
+  const lines = readme.split('\n');
+  const start = lines.findIndex((line) => line.startsWith(`| ${name} |`));
+  expect(start, `a table of ${name}s`).toBeGreaterThan(0);
+  const end = lines.findIndex((line, at) => at > start && !line.startsWith('|'));
+  return lines.slice(start + 2, end).map((line) => {
+    const cells = line.split('|').slice(1, -1);
+    return cells.map((cell) => cell.trim().replace(/^`(.*)`$/, '$1'));
+  });
+}
+
+/** The names of a type's members, as its source has them. */
+function members(file: string, start: string, member: RegExp): string[] {
+  const text = read(file);
+  const from = text.indexOf(start);
+  expect(from, `${start} in ${file}`).toBeGreaterThanOrEqual(0);
+  const end = text.indexOf('\n\n', from);
+  return [...text.slice(from, end).matchAll(member)].map(([, name = '']) => name);
+}
+
+describe('the options', () => {
+  const rows = table('option');
+  const defaults = resolveOptions('app.db', {});
+  const values: Record<string, unknown> = { ...defaults.connection, ...defaults };
+  for (const [name, value] of Object.entries(defaults.connection.retry)) {
+    values[`retry.${name}`] = value;
+  }
+
+  test('are all in the table, and no others', () => {
+    let known: string[] = [];
+    try {
+      createPool('app.db', { unknown: true } as never);
+    } catch (error) {
+      known = String((error as Error).message.split('known: ')[1]).split(', ');
+    }
+    const named = new Set(rows.map(([name = '']) => name.split('.')[0]));
+    expect([...named]).toEqual(known);
+  });
+
+  test.each(rows.map(([name = '', value = '']) => [name, value]))('%s: %s', (name, value) => {
+    expect(values).toHaveProperty([name]);
+    const actual = values[name];
+    if (name === 'readers') {
+      expect(value).toBe('cores - 1, at least 1, at most 4');
+      expect(actual).toBeGreaterThanOrEqual(1);
+      expect(actual).toBeLessThanOrEqual(4);
+    } else if (value === 'none' || value === "the library's") {
+      expect(actual === undefined || (Array.isArray(actual) && actual.length === 0)).toBe(true);
+    } else {
+      expect(typeof actual === 'string' ? `'${actual}'` : String(actual)).toBe(value);
+    }
+  });
+});
+
+test('every method of a pool has a place in the tour', () => {
+  const names = Object.getOwnPropertyNames(Pool.prototype);
+  const methods = names.filter((name) => name !== 'constructor' && name !== 'file');
+  const missing = methods.filter((name) => {
+    const heading = new RegExp(`^### .*\`${name}\\(\\)\``, 'm');
+    return !heading.test(readme) && !readme.includes(`\`pool.${name}(`);
+  });
+  expect(missing).toEqual([]);
+});
+
+test('every code of an error has a row, with what to do', () => {
+  const codes = members('packages/core/src/errors.ts', 'export type PoolErrorCode', /\| '(\w+)'/g);
+  const rows = table('code');
+  expect(rows.map(([code]) => code).sort()).toEqual(codes.sort());
+  for (const [code, , advice = ''] of rows) expect(advice, code).not.toBe('');
+});
+
+test('the errors that may be tried again are those that say so', () => {
+  const codes = table('code').map(([code]) => code as PoolError['code']);
+  const retryable = codes.filter((code) => new PoolError(code, '').retryable);
+  expect(retryable.sort()).toEqual(['POOL_THREAD_LOST', 'POOL_TIMEOUT']);
+  expect(readme).toContain('`retryable` is true for POOL_TIMEOUT and POOL_THREAD_LOST');
+});
+
+test('every event and every channel has a row', () => {
+  const file = 'packages/core/src/observing/events.ts';
+  const events = members(file, 'export interface PoolEvents', /^ {2}(\w+): \[/gm);
+  expect(table('event').map(([event]) => event)).toEqual(events);
+  const names = Object.values(channels).map(({ name }) => name);
+  expect(table('channel').map(([channel]) => channel)).toEqual(names);
+});
