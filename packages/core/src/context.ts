@@ -39,6 +39,11 @@ export function contextHere(): <T>(work: () => T) => T {
   return AsyncLocalStorage.snapshot();
 }
 
+/** Runs functions in the asynchronous context of this moment, later on. */
+export function inCallersContext(): <T>(work: () => T) => T {
+  return AsyncLocalStorage.snapshot();
+}
+
 export function runHolding<T>(holding: Holding, work: () => T): T {
   return storage.run(holding, work);
 }

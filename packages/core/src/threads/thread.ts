@@ -56,6 +56,12 @@ function entryFile(): URL {
   return pathToFileURL(application.resolve('@poolite/core/thread'));
 }
 
+/** `node --input-type=module -e …`: a thread's file cannot be started with this flag, and others
+ * cannot be handed on without it, since Node.js refuses a list that names a flag of the process. */
+function isCommandLineScript(): boolean {
+  return process.execArgv.some((flag) => flag.startsWith('--input-type'));
+}
+
 /** One thread of the pool, seen from the calling thread. */
 export class Thread {
   /** Its place among the pool's threads: the writer's is 0. */
@@ -102,12 +108,8 @@ export class Thread {
       transferList: [port2],
       name: `poolite ${role}`,
       // The flags of the process (loaders, watchers) only slow a thread down, save where the
-      // user's own `setup` module may need them. How a script on the command line is to be read
-      // is nothing that a thread's file could be started with.
-      execArgv:
-        connection.setup === undefined
-          ? []
-          : process.execArgv.filter((flag) => !flag.startsWith('--input-type')),
+      // user's own `setup` module may need them.
+      ...(connection.setup === undefined || isCommandLineScript() ? { execArgv: [] } : {}),
     });
     this.#worker.unref();
     this.#worker.on('error', (error) => {
@@ -117,6 +119,10 @@ export class Thread {
       this.#end(this.#error ?? new Error(`the thread exited with code ${code}`));
     });
     port1.on('message', (answers: Answer[]) => this.#receive(answers));
+    // A dying thread takes its port along, which alone kept the process alive for its callers.
+    port1.on('close', () => {
+      if (this.#alive) this.#worker.ref();
+    });
     port1.unref();
   }
 
