@@ -14,7 +14,7 @@ function closedError(): PoolError {
 function isDrained(database: Database, holders: Holders, oneShot: OneShot): boolean {
   const { writer, readers } = database;
   if (writer.groups.pending > 0 || writer.waiting > 0 || writer.holder !== undefined) return false;
-  if (writer.thread.calls > 0 || holders.sessions > 0 || oneShot.held > 0) return false;
+  if (writer.thread.calls > 0 || holders.sessions.size > 0 || oneShot.held > 0) return false;
   return readers === undefined || readers.queued + readers.running === 0;
 }
 

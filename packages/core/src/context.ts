@@ -7,6 +7,8 @@ export class Holding {
   readonly outer: Holding | undefined;
   /** False once the transaction or lease ended: contexts outlive it. */
   live = true;
+  /** Whether it waits for the writer still: it holds nothing yet, and will. */
+  waits = false;
 
   constructor(owner: object, what: string, outer: Holding | undefined) {
     this.owner = owner;
@@ -28,7 +30,10 @@ export function holdingOf(owner: object): Holding | undefined {
 }
 
 export function newHolding(owner: object, what: string): Holding {
-  return new Holding(owner, what, storage.getStore());
+  let outer = storage.getStore();
+  // A context that was entered may live for ever: what ended in it must not pile up.
+  while (outer !== undefined && !outer.live && !outer.waits) outer = outer.outer;
+  return new Holding(owner, what, outer);
 }
 
 /**
@@ -39,11 +44,6 @@ export function contextHere(): <T>(work: () => T) => T {
   return AsyncLocalStorage.snapshot();
 }
 
-/** Runs functions in the asynchronous context of this moment, later on. */
-export function inCallersContext(): <T>(work: () => T) => T {
-  return AsyncLocalStorage.snapshot();
-}
-
 export function runHolding<T>(holding: Holding, work: () => T): T {
   return storage.run(holding, work);
 }
@@ -51,4 +51,17 @@ export function runHolding<T>(holding: Holding, work: () => T): T {
 /** For callers who cannot wrap their work: it holds from here on, in this context. */
 export function enterHolding(holding: Holding): void {
   storage.enterWith(holding);
+}
+
+/** Waits for what the holding stands for: until then it keeps nobody from anything. */
+export async function granted<T>(holding: Holding, turn: Promise<T>): Promise<T> {
+  holding.live = false;
+  holding.waits = true;
+  try {
+    const mine = await turn;
+    holding.live = true;
+    return mine;
+  } finally {
+    holding.waits = false;
+  }
 }

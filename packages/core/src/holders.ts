@@ -1,9 +1,16 @@
-import { contextHere, type Holding, newHolding, runHolding } from './context.js';
+import {
+  contextHere,
+  enterHolding,
+  granted,
+  type Holding,
+  newHolding,
+  runHolding,
+} from './context.js';
 import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
-import { ReadLease, WriteLease } from './lease.js';
-import { ReadSession } from './reading/session.js';
+import { WriteLease } from './lease.js';
+import { openedHere, type Revocable, Sessions } from './sessions.js';
 import type {
   CallOptions,
   CheckpointMode,
@@ -19,30 +26,21 @@ import type { Turn, TurnKind } from './writing/turn.js';
 
 type Work<T> = (tx: Transaction) => Promise<T>;
 
-/** Whoever has something to lose when the writer is taken away. */
-interface Revocable {
-  revoke(error: Error): void;
-}
-
 /** Gives connections to those who hold them: transactions, snapshots, leases, scripts, bulks. */
 export class Holders {
   readonly #database: Database;
   readonly #refuseSelfWait: (sql: string) => void;
-  /** Readers' connections that are held, to be taken away when the pool closes. */
-  readonly #sessions = new Set<Revocable>();
+  readonly sessions: Sessions;
 
   constructor(database: Database, refuseSelfWait: (sql: string) => void) {
     this.#database = database;
     this.#refuseSelfWait = refuseSelfWait;
-  }
-
-  get sessions(): number {
-    return this.#sessions.size;
+    this.sessions = new Sessions(database);
   }
 
   /** Takes every connection back. */
   revokeAll(error: Error): void {
-    for (const session of [...this.#sessions]) session.revoke(error);
+    this.sessions.revokeAll(error);
     this.#database.writer.revoke(error);
   }
 
@@ -64,7 +62,7 @@ export class Holders {
     if (this.#database.readers === undefined) {
       return this.#onWriter('snapshot', work, options, (holder) => holder.begin('deferred', true));
     }
-    return this.#onReader(work, options);
+    return this.sessions.snapshot(work, options);
   }
 
   async lease(access: 'read' | 'write', options: LeaseOptions = {}): Promise<Lease> {
@@ -74,25 +72,7 @@ export class Holders {
     if (access === 'write' || this.#database.readers === undefined) {
       return this.#writeLease(options);
     }
-    const opener = openedHere();
-    const session = await this.#openSession(false, options);
-    let forget = () => {};
-    const lease: ReadLease = new ReadLease(this.#database, session, () => forget());
-    forget = this.#watch(lease, 'lease', options, opener);
-    return lease;
-  }
-
-  /** A reader's session for a stream; undefined where there are no readers. */
-  async streamSession(options: CallOptions): Promise<ReadSession> {
-    const session = await this.#openSession(false, options);
-    const revocable = { revoke: () => session.leave() };
-    this.#sessions.add(revocable);
-    const leave = session.leave.bind(session);
-    session.leave = () => {
-      this.#sessions.delete(revocable);
-      leave();
-    };
-    return session;
+    return this.sessions.lease(options);
   }
 
   /** Runs `work` with the writer to itself, outside any transaction. */
@@ -158,8 +138,10 @@ export class Holders {
     let lease: WriteLease | undefined;
     const revocable = { revoke: (error: Error) => lease?.revoke(error) };
     const limit = options.timeout ?? this.#database.options.transactionTimeout;
-    const holder = await this.#acquire('lease', options, { limit, opener }, revocable);
-    lease = new WriteLease(this.#database, this, holder, options);
+    const holding = newHolding(this.#database, 'write lease');
+    if (options.enter === true) enterHolding(holding);
+    const turn = this.#acquire('lease', options, { limit, opener }, revocable);
+    lease = new WriteLease(this.#database, this, await granted(holding, turn), options, holding);
     return lease;
   }
 
@@ -213,7 +195,7 @@ export class Holders {
       expired: (mine, error) => {
         holder?.end(error);
         revocable.revoke(error);
-        this.#leaked(kind, performance.now() - mine.since, opener);
+        this.sessions.leaked(kind, performance.now() - mine.since, opener);
       },
       revoked: (error) => {
         holder?.end(error);
@@ -224,11 +206,6 @@ export class Holders {
         revocable.revoke(error);
       },
     });
-  }
-
-  #leaked(kind: string, heldMs: number, opener: Error | undefined): void {
-    const openedAt = opener?.stack ?? '';
-    this.#database.events.emit('leak', () => [{ kind, heldMs, openedAt }]);
   }
 
   #onWriter<T>(
@@ -277,7 +254,8 @@ export class Holders {
     let result: T;
     try {
       const working = work(tx);
-      result = signal === undefined ? await working : await this.#orAborted(working, signal, what);
+      result =
+        signal === undefined ? await working : await this.sessions.orAborted(working, signal, what);
     } catch (error) {
       holding.live = false;
       tx.end('rolled back');
@@ -289,108 +267,11 @@ export class Holders {
     await holder.commit(true);
     return result;
   }
-
-  async #onReader<T>(work: Work<T>, options: TransactionOptions): Promise<T> {
-    const opener = openedHere();
-    const session = await this.#openSession(true, options);
-    const tx = new TransactionHandle(this.#database, session, 'snapshot');
-    return new Promise<T>((resolve, reject) => {
-      const revocable = {
-        revoke: (error: Error) => {
-          tx.end(error.message);
-          session.leave();
-          reject(error);
-        },
-      };
-      const forget = this.#watch(revocable, 'snapshot', options, opener);
-      const { signal } = options;
-      const finish = () => {
-        forget();
-        tx.end('over');
-        session.leave();
-      };
-      const working = callAsync(() => work(tx));
-      const ended = signal === undefined ? working : this.#orAborted(working, signal, 'snapshot');
-      ended.then(
-        (result) => {
-          finish();
-          resolve(result);
-        },
-        (error) => {
-          finish();
-          reject(error);
-        },
-      );
-    });
-  }
-
-  async #openSession(snapshot: boolean, options: LeaseOptions): Promise<ReadSession> {
-    const database = this.#database;
-    const { signal } = options;
-    if (signal?.aborted === true) throw database.abortedError(signal, 'lease');
-    if (database.refusal !== undefined) throw database.refusal;
-    if (database.state === 'opening') await database.ready;
-    if (database.refusal !== undefined) throw database.refusal;
-    const reader = await database.readers?.forSession();
-    if (reader === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');
-    const session = new ReadSession(reader, database.options.connection.driver);
-    await session.open(snapshot);
-    return session;
-  }
-
-  /** Takes a reader's connection away once it was held too long; what it returns stops that. */
-  #watch(revocable: Revocable, kind: string, options: LeaseOptions, opener: Error): () => void {
-    const { deadlines, options: defaults } = this.#database;
-    const limit = options.timeout ?? defaults.transactionTimeout;
-    this.#sessions.add(revocable);
-    const deadline =
-      limit === 0
-        ? undefined
-        : deadlines.set(limit, () => {
-            this.#leaked(kind, limit, opener);
-            revocable.revoke(
-              new PoolError(
-                'POOL_TIMEOUT',
-                `a ${kind} held a reader's connection longer than transactionTimeout (${limit} ms)`,
-                { cause: opener },
-              ),
-            );
-          });
-    return () => {
-      deadlines.clear(deadline);
-      this.#sessions.delete(revocable);
-      this.#database.onEnded?.();
-    };
-  }
-
-  #orAborted<T>(working: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const abort = () => reject(this.#database.abortedError(signal, what));
-      if (signal.aborted) abort();
-      signal.addEventListener('abort', abort, { once: true });
-      const done = () => signal.removeEventListener('abort', abort);
-      working.then(done, done);
-      working.then(resolve, reject);
-    });
-  }
 }
 
 function checkWork(work: unknown, kind: string): void {
   if (typeof work === 'function') return;
   throw new PoolError('POOL_MISUSE', `${kind} needs a function to run, not ${typeof work}`);
-}
-
-/** Where a connection was asked for: made for every one, so a short stack must do. */
-function openedHere(): Error {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 12;
-  const opener = new Error('opened here');
-  Error.stackTraceLimit = limit;
-  return opener;
-}
-
-async function callAsync<T>(work: () => Promise<T>): Promise<T> {
-  return work();
 }
 
 /** The error of the work is what its caller must hear, whatever became of the rollback. */

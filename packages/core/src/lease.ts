@@ -1,4 +1,4 @@
-import { enterHolding, newHolding } from './context.js';
+import { enterHolding, type Holding, newHolding } from './context.js';
 import type { Database } from './database.js';
 import { PoolError, shorten } from './errors.js';
 import { type Channel, Held } from './held.js';
@@ -24,11 +24,11 @@ abstract class BaseLease extends Held implements PublicLease {
   }
 
   protected over: Error | undefined;
-  readonly #holding;
+  readonly #holding: Holding;
 
-  constructor(database: Database, what: string) {
+  constructor(database: Database, holding: Holding) {
     super(database);
-    this.#holding = newHolding(database, what);
+    this.#holding = holding;
   }
 
   protected check(sql: string): void {
@@ -63,7 +63,7 @@ export class ReadLease extends BaseLease {
   readonly #onRelease: () => void;
 
   constructor(database: Database, session: ReadSession, onRelease: () => void) {
-    super(database, 'read lease');
+    super(database, newHolding(database, 'read lease'));
     this.#session = session;
     this.#onRelease = onRelease;
   }
@@ -108,8 +108,14 @@ export class WriteLease extends BaseLease {
   /** Whether it began a transaction that nobody has ended. */
   #begun = false;
 
-  constructor(database: Database, holders: Holders, holder: WriterHolder, options: LeaseOptions) {
-    super(database, 'write lease');
+  constructor(
+    database: Database,
+    holders: Holders,
+    holder: WriterHolder,
+    options: LeaseOptions,
+    holding: Holding,
+  ) {
+    super(database, holding);
     this.#holders = holders;
     this.#holder = holder;
     this.#options = options;

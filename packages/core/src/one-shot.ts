@@ -7,7 +7,7 @@ import { isReadonlyRefusal, type ReadTask } from './reading/readers.js';
 import type { Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
 import type { BatchStatement, CallOptions } from './surface.js';
-import { errorOf, thrownLater } from './threads/failure.js';
+import { anew, errorOf, thrownLater } from './threads/failure.js';
 import { Method } from './threads/protocol.js';
 import { Failed } from './threads/result.js';
 import type { WriterHolder } from './writing/holder.js';
@@ -346,7 +346,7 @@ export class OneShot {
     return new Promise((resolve) => {
       start((result) => {
         if (result instanceof Failed) this.#failed(result, resolve);
-        else if (result instanceof Error) resolve(thrownLater(() => result));
+        else if (result instanceof Error) resolve(thrownLater(() => anew(result)));
         else resolve(result);
       });
     });

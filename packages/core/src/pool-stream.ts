@@ -36,7 +36,7 @@ export function poolStream<Row>(
   const open = async (): Promise<RemoteCursor> => {
     if (!reads || database.readers === undefined) return whole();
     await oneShot.writesBefore();
-    session = await holders.streamSession(options);
+    session = await holders.sessions.stream(options);
     const cursor = session.cursor(statement, method, bound, chunkSize);
     let first = true;
     return {

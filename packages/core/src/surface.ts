@@ -50,7 +50,14 @@ export interface TransactionOptions {
 export type SnapshotOptions = Omit<TransactionOptions, 'behavior'>;
 
 /** Options of `pool.lease`. */
-export type LeaseOptions = Omit<TransactionOptions, 'behavior'>;
+export interface LeaseOptions extends Omit<TransactionOptions, 'behavior'> {
+  /**
+   * Calls `enter()` of the lease in the context of this very call, before the first `await`; it
+   * counts once the lease is there. For callers whose callers would not see a context that is
+   * entered later. Default: false.
+   */
+  enter?: boolean | undefined;
+}
 
 /** One statement of a batch. */
 export interface BatchStatement {

@@ -3,6 +3,7 @@ import type { BoundParams } from '../statements/params.js';
 import type { ConnectionOptions } from '../threads/connection.js';
 import {
   type Answer,
+  Control,
   type Failure,
   type Method,
   pushStatement,
@@ -134,7 +135,6 @@ export class Readers {
   forSession(): Reader | undefined {
     let best: Reader | undefined;
     for (const reader of this.#readers) {
-      if (!reader.open) continue;
       if (best === undefined || weight(reader) < weight(best)) best = reader;
     }
     return best;
@@ -305,15 +305,15 @@ export class Readers {
     const held = [...reader.sent.values()];
     reader.sent.clear();
     if (this.#closing) return;
-    const { claims } = { claims: this.#claims };
+    const running = Atomics.load(reader.thread.control, Control.running);
     for (const sent of held) {
-      const others = sent.copies.filter((copy) => copy !== reader);
-      const begun = claims.isTakenBy(sent.slot, reader.place);
-      if (!begun && others.length > 0) continue;
-      for (const copy of others) copy.sent.delete(sent.ticket);
-      claims.free(sent.slot);
-      // Never begun: another reader runs it. Begun: it may be what killed the thread.
-      if (begun) sent.task.settle(this.#owner.lostError(cause));
+      sent.copies.splice(sent.copies.indexOf(reader), 1);
+      const begun = this.#claims.isTakenBy(sent.slot, reader.place);
+      if (!begun && sent.copies.length > 0) continue;
+      for (const copy of sent.copies) copy.sent.delete(sent.ticket);
+      this.#claims.free(sent.slot);
+      // The one that ran may be what killed the thread; another reader runs the others.
+      if (begun && sent.ticket === running) sent.task.settle(this.#owner.lostError(cause));
       else this.#waiting.push(sent.task);
     }
     this.#owner.lost(cause, reader.place);
@@ -330,7 +330,8 @@ export class Readers {
 export type { Reader };
 
 function weight(reader: Reader): number {
-  return reader.sessions * 1000 + reader.load;
+  // One that is being replaced serves its sessions once it is open: better than none at all.
+  return reader.sessions * 1000 + reader.load + (reader.open ? 0 : Number.MAX_SAFE_INTEGER);
 }
 
 /** Whether a result of a read is SQLite's word that it was a write after all. */

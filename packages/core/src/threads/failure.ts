@@ -34,6 +34,17 @@ export async function thrownLater(make: () => unknown): Promise<never> {
   throw make();
 }
 
+/** An error of the pool's own, with the stack of whoever awaits it: it was made for several. */
+export function anew(error: Error): Error {
+  if (!(error instanceof PoolError)) return error;
+  const { code, message, retryable } = error;
+  return new PoolError(
+    code,
+    message,
+    'cause' in error ? { retryable, cause: error.cause } : { retryable },
+  );
+}
+
 /** What the callers hear whose statements a thread took along when it died. */
 export function lostError(cause: unknown, committing: boolean): PoolError {
   if (committing) {

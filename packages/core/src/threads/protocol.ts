@@ -205,6 +205,8 @@ export const Control = {
   committing: 1,
   /** 1 when the pool closes in haste: a wait for a lock ends at once. */
   hurry: 2,
+  /** The ticket of the read that the thread ran last: what it died of, where it died. */
+  running: 3,
   /** Raised with every post of the thread. */
   answered: 3,
   /** How many words there are. */

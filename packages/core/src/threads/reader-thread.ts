@@ -1,7 +1,14 @@
 import { Connection, type Setup } from './connection.js';
 import { Cursor, Cursors } from './cursor.js';
 import type { Outbox } from './outbox.js';
-import { type Command, Outcome, type ThreadData, WordReader, type Words } from './protocol.js';
+import {
+  type Command,
+  Control,
+  Outcome,
+  type ThreadData,
+  WordReader,
+  type Words,
+} from './protocol.js';
 import { Runner } from './runner.js';
 
 /** Answers wait for others at most so long, in ms, and never for a statement not known as quick. */
@@ -109,7 +116,7 @@ export class ReaderThread {
    * memory that holds its ticket until somebody swaps it for their own mark.
    */
   #reads(words: Words): void {
-    const { claims, mark } = this.#data;
+    const { claims, mark, control } = this.#data;
     const connection = this.#connection as Connection;
     const reader = new WordReader(words);
     let now = performance.now();
@@ -123,6 +130,7 @@ export class ReaderThread {
         reader.params();
         continue;
       }
+      Atomics.store(control, Control.running, ticket);
       const usual = this.#times.get(id);
       if (this.#words.length > 0 && (usual === undefined || usual > LONGEST_WAIT)) {
         this.#flushReads();

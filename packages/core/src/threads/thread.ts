@@ -116,7 +116,8 @@ export class Thread {
       this.#error = error;
     });
     this.#worker.on('exit', (code) => {
-      this.#end(this.#error ?? new Error(`the thread exited with code ${code}`));
+      this.#error ??= new Error(`the thread exited with code ${code}`);
+      this.#end(this.#error);
     });
     port1.on('message', (answers: Answer[]) => this.#receive(answers));
     // A dying thread takes its port along, which alone kept the process alive for its callers.
@@ -175,7 +176,9 @@ export class Thread {
   /** Registers who is told of the reply with the number that it returns. */
   expect(call: Call): number {
     const number = this.#nextCall++;
-    this.#calls.set(number, call);
+    if (this.#alive) this.#calls.set(number, call);
+    // Whoever holds a connection of a dead thread hears of it when they use it next.
+    else queueMicrotask(() => call.lost(this.#error, false));
     return number;
   }
 
@@ -205,8 +208,10 @@ export class Thread {
 
   /** Ends the thread when its statement does; nothing that it still holds is answered. */
   async terminate(): Promise<void> {
+    this.#error ??= new Error('the thread was ended');
     this.#alive = false;
     this.#port.close();
+    this.#loseCalls(this.#error);
     await this.#worker.terminate();
   }
 
@@ -258,10 +263,15 @@ export class Thread {
     if (!this.#alive) return;
     this.#alive = false;
     this.#port.close();
+    this.#owner.lost(cause, this.#loseCalls(cause));
+  }
+
+  /** Tells everyone who waits for a reply that none will come; returns whether a commit ran. */
+  #loseCalls(cause: unknown): boolean {
     const committing = Atomics.load(this.control, Control.committing) === 1;
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.lost(cause, committing);
-    this.#owner.lost(cause, committing);
+    return committing;
   }
 }

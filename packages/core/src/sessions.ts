@@ -1,0 +1,157 @@
+import type { Database } from './database.js';
+import { PoolError } from './errors.js';
+import { TransactionHandle } from './held.js';
+import { ReadLease } from './lease.js';
+import { ReadSession } from './reading/session.js';
+import type { LeaseOptions, SnapshotOptions, Transaction } from './surface.js';
+
+/** Whoever has something to lose when a connection is taken away. */
+export interface Revocable {
+  revoke(error: Error): void;
+}
+
+/** Gives readers' connections to those who hold them: snapshots, leases, streams. */
+export class Sessions {
+  readonly #database: Database;
+  /** What is held, to be taken away when the pool closes. */
+  readonly #held = new Set<Revocable>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  revokeAll(error: Error): void {
+    for (const session of [...this.#held]) session.revoke(error);
+  }
+
+  /** One state for every statement of `work`. */
+  async snapshot<T>(work: (tx: Transaction) => Promise<T>, options: SnapshotOptions): Promise<T> {
+    const opener = openedHere();
+    const session = await this.#open(true, options);
+    const tx = new TransactionHandle(this.#database, session, 'snapshot');
+    return new Promise<T>((resolve, reject) => {
+      const revocable = {
+        revoke: (error: Error) => {
+          tx.end(error.message);
+          session.leave();
+          reject(error);
+        },
+      };
+      const forget = this.#watch(revocable, 'snapshot', options, opener);
+      const { signal } = options;
+      const finish = () => {
+        forget();
+        tx.end('over');
+        session.leave();
+      };
+      const working = callAsync(() => work(tx));
+      const ended = signal === undefined ? working : this.orAborted(working, signal, 'snapshot');
+      ended.then(
+        (result) => {
+          finish();
+          resolve(result);
+        },
+        (error) => {
+          finish();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  async lease(options: LeaseOptions): Promise<ReadLease> {
+    const opener = openedHere();
+    const session = await this.#open(false, options);
+    let forget = () => {};
+    const lease: ReadLease = new ReadLease(this.#database, session, () => forget());
+    forget = this.#watch(lease, 'lease', options, opener);
+    return lease;
+  }
+
+  /** A connection for a stream. */
+  async stream(options: LeaseOptions): Promise<ReadSession> {
+    const session = await this.#open(false, options);
+    const revocable = { revoke: () => session.leave() };
+    this.#held.add(revocable);
+    const leave = session.leave.bind(session);
+    session.leave = () => {
+      this.#held.delete(revocable);
+      leave();
+    };
+    return session;
+  }
+
+  /** Tells whoever listens that a connection was held too long. */
+  leaked(kind: string, heldMs: number, opener: Error | undefined): void {
+    const openedAt = opener?.stack ?? '';
+    this.#database.events.emit('leak', () => [{ kind, heldMs, openedAt }]);
+  }
+
+  /** The outcome of `working`, unless its caller's signal comes first. */
+  orAborted<T>(working: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(this.#database.abortedError(signal, what));
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort, { once: true });
+      const done = () => signal.removeEventListener('abort', abort);
+      working.then(done, done);
+      working.then(resolve, reject);
+    });
+  }
+
+  async #open(snapshot: boolean, options: LeaseOptions): Promise<ReadSession> {
+    const database = this.#database;
+    const { signal } = options;
+    if (signal?.aborted === true) throw database.abortedError(signal, 'lease');
+    if (database.refusal !== undefined) throw database.refusal;
+    if (database.state === 'opening') await database.ready;
+    if (database.refusal !== undefined) throw database.refusal;
+    const reader = await database.readers?.forSession();
+    if (reader === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');
+    const session = new ReadSession(reader, database.options.connection.driver);
+    await session.open(snapshot);
+    return session;
+  }
+
+  /** Takes a reader's connection away once it was held too long; what it returns stops that. */
+  #watch(revocable: Revocable, kind: string, options: LeaseOptions, opener: Error): () => void {
+    const { deadlines, options: defaults } = this.#database;
+    const limit = options.timeout ?? defaults.transactionTimeout;
+    this.#held.add(revocable);
+    const deadline =
+      limit === 0
+        ? undefined
+        : deadlines.set(limit, () => {
+            this.leaked(kind, limit, opener);
+            revocable.revoke(
+              new PoolError(
+                'POOL_TIMEOUT',
+                `a ${kind} held a reader's connection longer than transactionTimeout (${limit} ms)`,
+                { cause: opener },
+              ),
+            );
+          });
+    return () => {
+      deadlines.clear(deadline);
+      this.#held.delete(revocable);
+      this.#database.onEnded?.();
+    };
+  }
+}
+
+/** Where a connection was asked for: made for every one, so a short stack must do. */
+export function openedHere(): Error {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 12;
+  const opener = new Error('opened here');
+  Error.stackTraceLimit = limit;
+  return opener;
+}
+
+async function callAsync<T>(work: () => Promise<T>): Promise<T> {
+  return work();
+}
