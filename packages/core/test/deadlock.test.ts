@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Pool } from '@poolite/core';
+import type { Lease, Pool } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
@@ -203,6 +203,37 @@ describe('reads inside a transaction, but not through it', () => {
       expect(await lease.all(sql)).toEqual([{ a: 1 }]);
       await lease.release();
     });
+  });
+});
+
+describe('a lease that is entered as it is asked for', () => {
+  /** As an adapter's method does it whose caller goes on in the context of its own call. */
+  async function begin(): Promise<Lease> {
+    const lease = await pool.lease('write', { enter: true });
+    await lease.run('BEGIN IMMEDIATE');
+    return lease;
+  }
+
+  test('refuses the writes of whoever asked for it, until it ends', async () => {
+    const lease = await begin();
+    await lease.run(INSERT, [1]);
+    expect(await outcome(pool.run(INSERT, [2]))).toBe('POOL_DEADLOCK');
+    await lease.run('COMMIT');
+    await lease.release();
+    expect(await outcome(pool.run(INSERT, [3]))).toBe('resolved');
+    expect(stored()).toEqual([1, 3]);
+  });
+
+  test('refuses nothing while it waits, nor where it was not granted', async () => {
+    const first = await pool.lease('write');
+    const given = new AbortController();
+    const refused = pool.lease('write', { enter: true, signal: given.signal });
+    const queued = pool.run(INSERT, [1]);
+    given.abort();
+    expect(await outcome(refused)).toBe('POOL_ABORTED');
+    await first.release();
+    await queued;
+    expect(await outcome(pool.run(INSERT, [2]))).toBe('resolved');
   });
 });
 
