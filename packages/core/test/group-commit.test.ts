@@ -28,7 +28,8 @@ beforeEach(async () => {
   observer = observe(pool);
 });
 
-const insert = (a: number, b: number | string = a) => pool.run('INSERT INTO t VALUES (?, ?)', [a, b]);
+const insert = (a: number, b: number | string = a) =>
+  pool.run('INSERT INTO t VALUES (?, ?)', [a, b]);
 const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 const column = (sql: string) => observer.prepare(sql).pluck().all();
 const stored = () => column('SELECT a FROM t WHERE a >= 0 ORDER BY a');

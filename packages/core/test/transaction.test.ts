@@ -129,18 +129,48 @@ describe('a transaction', () => {
   test.each<[what: string, sql: string]>([
     ['OR ROLLBACK', 'INSERT OR ROLLBACK INTO t VALUES (1, 1)'],
     ['RAISE(ROLLBACK)', "INSERT INTO t VALUES (99, 'forbidden')"],
-  ])('that SQLite rolled back (%s) refuses what follows, and its end', async (_, sql) => {
+    ['OR ROLLBACK in a stream', 'INSERT OR ROLLBACK INTO t VALUES (1, 1) RETURNING a'],
+    ['RAISE(ROLLBACK) in a stream', "INSERT INTO t VALUES (99, 'forbidden') RETURNING a"],
+    ['a script', "INSERT INTO t VALUES (98, 1); INSERT INTO t VALUES (99, 'forbidden')"],
+  ])('that SQLite rolled back (%s) refuses what follows, and its end', async (what, sql) => {
     await pool.run(`CREATE TRIGGER guard BEFORE INSERT ON t WHEN new.b = 'forbidden'
       BEGIN SELECT raise(ROLLBACK, 'no'); END`);
+    const call = (tx: Transaction): Promise<unknown> => {
+      if (what === 'a script') return tx.exec(sql);
+      return what.includes('stream') ? tx.iterate(sql).next() : tx.run(sql);
+    };
     const rejected = pool.transaction(async (tx) => {
       await tx.run(INSERT, [1, 1]);
-      expect(await outcome(tx.run(sql))).toMatch(/^SQLITE_CONSTRAINT/);
-      expect(await outcome(tx.run(INSERT, [2, 2])), 'not in autocommit').not.toBe('resolved');
+      expect(await outcome(call(tx))).toMatch(/^SQLITE_CONSTRAINT/);
+      for (const next of [tx.run(INSERT, [2, 2]), tx.exec('INSERT INTO t VALUES (3, 3)')]) {
+        expect(await outcome(next), 'not in autocommit').not.toBe('resolved');
+      }
     });
     await failure(rejected);
     expect(stored()).toEqual([]);
     await pool.run(INSERT, [3, 3]);
     expect(stored()).toEqual([3]);
+  });
+
+  test('keeps a stream that fails later on apart from the statements between', async () => {
+    await pool.transaction(async (tx) => {
+      const rows = tx.iterate<{ n: number }>(
+        `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100)
+         SELECT CASE WHEN n < 60 THEN n ELSE abs(-9223372036854775808) END AS n FROM c`,
+        [],
+        { chunkSize: 10 },
+      );
+      const seen = [(await rows.next()).value?.n];
+      await tx.run(INSERT, [1, 1]);
+      const rest = async () => {
+        for await (const { n } of rows) seen.push(n);
+      };
+      expect(await outcome(rest())).toBe('SQLITE_ERROR');
+      expect(seen.slice(0, 50)).toEqual(range(50, 1));
+      await tx.run(INSERT, [2, 2]);
+    });
+    expect(pool.stats().threadsLost).toBe(0);
+    expect(stored()).toEqual([1, 2]);
   });
 
   test.each(['COMMIT', 'END', 'ROLLBACK', 'BEGIN', 'begin immediate'])(

@@ -16,7 +16,11 @@ export function controlsTransaction(script: string): boolean {
       continue;
     }
     const keyword = tokens.keyword();
-    if (creating && keyword === 'TRIGGER') inTrigger = true;
+    if (creating) {
+      // CREATE [TEMP] TRIGGER: further on, TRIGGER may be the name of something.
+      inTrigger = keyword === 'TRIGGER';
+      creating = keyword === 'TEMP' || keyword === 'TEMPORARY';
+    }
     if (!atStart) continue;
     atStart = false;
     if (inTrigger) {

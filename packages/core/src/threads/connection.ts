@@ -98,7 +98,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #controls = new Map<string, SqliteStatement>();
   #changes: SqliteStatement | undefined;
-  #schemaVersion: SqliteStatement | undefined;
+  #schemaVersions: SqliteStatement[] | undefined;
 
   /**
    * @param timeout milliseconds that SQLite itself waits for a lock: 0 on the writer, whose waits
@@ -157,20 +157,33 @@ export class Connection {
     statement.run([]);
   }
 
-  schemaVersion(): unknown {
-    this.#schemaVersion ??= this.db.prepare('PRAGMA main.schema_version');
-    this.#schemaVersion.raw(true);
-    return String(this.#schemaVersion.get([]));
+  /**
+   * The versions of all schemas. Databases that were attached since `schemaTexts` was called last
+   * are not among them.
+   */
+  schemaVersions(): string {
+    this.#schemaVersions ??= this.#schemas().map((schema) => {
+      const statement = this.db.prepare(`PRAGMA ${schema}.schema_version`);
+      statement.raw(true);
+      return statement;
+    });
+    return this.#schemaVersions.map((statement) => String(statement.get([]))).join();
   }
 
   /** The texts of every schema object, of the main, the temporary and the attached databases. */
   schemaTexts(): string[] {
-    const names = (this.pragma('database_list') as { name: string }[]).map((row) => row.name);
-    return names.flatMap((name) => {
-      const table = `"${name.replaceAll('"', '""')}".sqlite_schema`;
-      const rows = this.db.prepare(`SELECT sql FROM ${table} WHERE sql IS NOT NULL`).all([]);
+    this.#schemaVersions = undefined;
+    return this.#schemas().flatMap((schema) => {
+      const sql = `SELECT sql FROM ${schema}.sqlite_schema WHERE sql IS NOT NULL`;
+      const rows = this.db.prepare(sql).all([]);
       return (rows as { sql: string }[]).map((row) => row.sql);
     });
+  }
+
+  /** The names of all databases, quoted; the temporary one may not be there yet. */
+  #schemas(): string[] {
+    const names = (this.pragma('database_list') as { name: string }[]).map((row) => row.name);
+    return [...new Set(['temp', ...names])].map((name) => `"${name.replaceAll('"', '""')}"`);
   }
 
   prepared(id: number, sql: string): Prepared {

@@ -8,8 +8,9 @@ export class Cursor {
   readonly #iterator: IterableIterator<unknown>;
   readonly #prepared: Prepared;
   readonly #method: Method;
-  /** The rest of the rows, once something else wanted the connection. */
+  /** The rest of the rows, once something else wanted the connection, and what ended them. */
   #drained: unknown[] | undefined;
+  #failure: { error: unknown } | undefined;
   #at = 0;
   #done = false;
 
@@ -34,8 +35,9 @@ export class Cursor {
   #take(count: number): unknown[] {
     if (this.#drained !== undefined) {
       const rows = this.#drained.slice(this.#at, this.#at + count);
+      if (rows.length === 0 && this.#failure !== undefined) throw this.#failure.error;
       this.#at += rows.length;
-      this.#done = this.#at >= this.#drained.length;
+      this.#done = this.#at >= this.#drained.length && this.#failure === undefined;
       return rows;
     }
     const rows: unknown[] = [];
@@ -57,7 +59,14 @@ export class Cursor {
    */
   drain(): void {
     if (this.#drained !== undefined || this.#done) return;
-    this.#drained = [...this.#iterator];
+    const rows: unknown[] = [];
+    this.#drained = rows;
+    try {
+      for (const row of this.#iterator) rows.push(row);
+    } catch (error) {
+      // It is the stream's own: whoever wanted the connection has no part in it.
+      this.#failure = { error };
+    }
   }
 
   close(): void {

@@ -5,6 +5,9 @@ import type { Outbox } from './outbox.js';
 import { type Command, Control, type WordReader, type Words } from './protocol.js';
 import { failureOf } from './rows.js';
 
+/** What a conflict clause has a say in: https://sqlite.org/lang_conflict.html */
+const OBEYS_OR_ROLLBACK = /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID|NOTNULL|CHECK)$/;
+
 /**
  * Runs interactive transactions, one at a time, several to a commit.
  *
@@ -24,8 +27,10 @@ export class TransactionRun {
   #readonly = false;
   /** Whether the running transaction may fail at COMMIT: nothing may follow it then. */
   #last = false;
-  /** The schema that was looked at for hazards last, and what was found. */
-  #schemaVersion: unknown;
+  /** Whether a transaction began that has not ended, whatever SQLite did with it. */
+  #begun = false;
+  /** The schemas that were looked at for hazards last, and what was found. */
+  #schemaVersions = '';
   #hazard = false;
   #schemaTouched = true;
 
@@ -42,12 +47,14 @@ export class TransactionRun {
     try {
       if (this.#nested) {
         connection.control('SAVEPOINT poolite_transaction');
+        this.#begun = true;
         return;
       }
       this.#readonly = readonly;
       // For databases in memory, whose snapshots run on the only connection.
       if (readonly) connection.pragma('query_only = ON');
       busy.run(() => connection.control(`BEGIN ${behavior.toUpperCase()}`));
+      this.#begun = true;
     } catch (error) {
       this.#broken = error;
       this.#writable();
@@ -57,6 +64,11 @@ export class TransactionRun {
   /** Throws where the transaction of this moment is over already. */
   check(): void {
     if (this.#broken !== undefined) throw this.#broken;
+  }
+
+  /** A stream failed: SQLite may have undone the transaction with it. */
+  failed(error: unknown): void {
+    if (this.#begun && !this.#tools.connection.db.inTransaction) this.#undone(error);
   }
 
   run(reader: WordReader, out: Words): void {
@@ -102,16 +114,22 @@ export class TransactionRun {
     try {
       runner.runPrepared(connection, prepared, method, reader.params(), out);
     } catch (error) {
-      if ((error as { code?: string }).code?.startsWith('SQLITE_CONSTRAINT')) {
-        connection.control('ROLLBACK TO poolite_transaction');
-        connection.control('RELEASE poolite_transaction');
-        this.#nested = false;
-        this.#broken = new Error(
-          'the transaction was rolled back by an earlier statement of its own (OR ROLLBACK)',
-        );
-      }
+      this.#asRollback(error);
       throw error;
     }
+  }
+
+  /** Does for the running transaction alone what OR ROLLBACK would have done to all. */
+  #asRollback(error: unknown): void {
+    const { connection } = this.#tools;
+    const { code = '' } = error as { code?: string };
+    if (!connection.db.inTransaction || !OBEYS_OR_ROLLBACK.test(code)) return;
+    connection.control('ROLLBACK TO poolite_transaction');
+    connection.control('RELEASE poolite_transaction');
+    this.#nested = false;
+    this.#broken = new Error(
+      'the transaction was rolled back by an earlier statement of its own (OR ROLLBACK)',
+    );
   }
 
   exec(script: string): void {
@@ -119,10 +137,11 @@ export class TransactionRun {
     const { connection, busy } = this.#tools;
     const wasOpen = connection.db.inTransaction;
     this.#schemaTouched = true;
-    if (this.#nested && isTransactionHazard(script)) this.#last = true;
+    if (isTransactionHazard(script)) this.#last = true;
+    const harmless = this.#nested ? withoutOrRollback(script) : script;
     try {
       if (wasOpen) {
-        connection.db.exec(script);
+        connection.db.exec(harmless);
       } else {
         // A script may fail in its middle, so only SQLite itself can wait for locks here.
         connection.pragma(`busy_timeout = ${busy.timeout}`);
@@ -133,12 +152,14 @@ export class TransactionRun {
         }
       }
     } catch (error) {
+      if (harmless !== script) this.#asRollback(error);
       if (wasOpen && !connection.db.inTransaction) this.#undone(error);
       throw error;
     }
   }
 
   end({ task, how, share }: Command & { type: 'end' }): void {
+    this.#begun = false;
     if (this.#broken !== undefined) {
       const error = this.#broken;
       this.#broken = undefined;
@@ -248,11 +269,12 @@ export class TransactionRun {
    */
   #isHazardous(): boolean {
     const { connection } = this.#tools;
-    const version = connection.schemaVersion();
-    if (!this.#schemaTouched && version === this.#schemaVersion) return this.#hazard;
+    if (!this.#schemaTouched && connection.schemaVersions() === this.#schemaVersions) {
+      return this.#hazard;
+    }
     this.#schemaTouched = false;
-    this.#schemaVersion = version;
     this.#hazard = connection.schemaTexts().some(isTransactionHazard);
+    this.#schemaVersions = connection.schemaVersions();
     return this.#hazard;
   }
 }

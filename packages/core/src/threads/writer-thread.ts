@@ -180,9 +180,12 @@ export class WriterThread {
     try {
       transactions.check();
       const reader = new WordReader(command.words);
-      const cursor = new Cursor(connection, this.#runner.sql(reader.number()), reader);
+      const id = reader.number();
+      if (this.#runner.classification(id).mayRollback) return this.#whole(command);
+      const cursor = new Cursor(connection, this.#runner.sql(id), reader);
       this.#cursors.add(command.cursor, cursor);
     } catch (error) {
+      transactions.failed(error);
       const words = this.#outbox.failed(error);
       const { inTransaction } = connection.db;
       return this.#outbox.push({
@@ -190,6 +193,19 @@ export class WriterThread {
       });
     }
     this.#fetch(command);
+  }
+
+  /** What may undo its transaction runs to its end at once, where that is looked after. */
+  #whole({ task, words }: Command & { type: 'cursor' }): void {
+    const { connection, transactions } = this.#working;
+    let out: Words = [];
+    try {
+      transactions.run(new WordReader(words), out);
+    } catch (error) {
+      out = this.#outbox.failed(error);
+    }
+    const { inTransaction } = connection.db;
+    this.#outbox.push({ type: 'chunk', task, done: true, inTransaction, words: out });
   }
 
   #fetch({ task, cursor: id, rows }: Command & { type: 'fetch' | 'cursor' }): void {
@@ -201,6 +217,7 @@ export class WriterThread {
       cursor.fetch(this.#runner, rows, words);
       done = cursor.done;
     } catch (error) {
+      this.#working.transactions.failed(error);
       words = this.#outbox.failed(error);
     }
     const { inTransaction } = this.#working.connection.db;
