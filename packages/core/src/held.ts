@@ -97,7 +97,7 @@ export abstract class Held implements Statements {
       },
       release: () => {},
     };
-    return new RowStream(source, options.signal, (signal) => database.abortedError(signal, sql));
+    return new RowStream(source, database, sql, options);
   }
 
   #run(

@@ -49,6 +49,13 @@ abstract class BaseLease extends Held implements PublicLease {
     this.#holding.live = false;
   }
 
+  /** Whether its end came before its release: nothing is left to give back, and no one's fault. */
+  protected wasTaken(): boolean {
+    if (this.over === undefined) return false;
+    if (PoolError.is(this.over) && this.over.code === 'POOL_MISUSE') throw doubleRelease();
+    return true;
+  }
+
   abstract release(): Promise<void>;
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -90,7 +97,7 @@ export class ReadLease extends BaseLease {
   }
 
   async release(): Promise<void> {
-    if (this.over !== undefined) throw doubleRelease();
+    if (this.wasTaken()) return;
     this.revoke(new PoolError('POOL_MISUSE', 'this lease was released'));
   }
 }
@@ -201,10 +208,7 @@ export class WriteLease extends BaseLease {
   }
 
   async release(): Promise<void> {
-    if (this.over !== undefined) {
-      if (PoolError.is(this.over) && this.over.code === 'POOL_TIMEOUT') return;
-      throw doubleRelease();
-    }
+    if (this.wasTaken()) return;
     this.finish(new PoolError('POOL_MISUSE', 'this lease was released'));
     const holder = this.#holder;
     if (holder === undefined) return;

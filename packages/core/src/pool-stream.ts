@@ -57,5 +57,5 @@ export function poolStream<Row>(
   };
 
   const source = { open, release: () => session?.leave() };
-  return new RowStream<Row>(source, signal, (aborted) => database.abortedError(aborted, sql));
+  return new RowStream<Row>(source, database, sql, options);
 }

@@ -7,6 +7,13 @@ import { OneShot } from './one-shot.js';
 import type { ResolvedOptions } from './options.js';
 import { isMemory } from './threads/connection.js';
 
+/** The options that two pools must agree on; their paths may differ and lead to one file. */
+function withoutFile(options: ResolvedOptions): unknown {
+  const { file, connection, ...rest } = options;
+  const { file: path, ...connectionRest } = connection;
+  return { ...rest, ...connectionRest };
+}
+
 /** An open database, and what all pools on it have in common. */
 export interface Opened {
   readonly database: Database;
@@ -68,7 +75,8 @@ export function share(options: ResolvedOptions): Share {
   const others = all.get(key) ?? [];
   let entry = others.find(
     ({ database }) =>
-      database.refusal === undefined && isDeepStrictEqual(database.options, options),
+      database.refusal === undefined &&
+      isDeepStrictEqual(withoutFile(database.options), withoutFile(options)),
   );
   if (entry === undefined) {
     entry = { ...open(options), pools: 0 };

@@ -1,3 +1,5 @@
+import type { Database } from './database.js';
+import type { CallOptions } from './surface.js';
 import type { Chunk, RemoteCursor } from './threads/remote.js';
 
 /** Where a stream's rows come from, opened when the first row is asked for. */
@@ -13,8 +15,9 @@ export interface StreamSource {
  */
 export class RowStream<Row> implements AsyncIterableIterator<Row> {
   readonly #source: StreamSource;
-  readonly #signal: AbortSignal | undefined;
-  readonly #aborted: (signal: AbortSignal) => Error;
+  readonly #database: Database;
+  readonly #sql: string;
+  readonly #options: CallOptions;
   #cursor: RemoteCursor | undefined;
   #rows: unknown[] = [];
   #at = 0;
@@ -23,14 +26,11 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
   /** Calls of `next` run one after the other, also where they are not awaited. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    source: StreamSource,
-    signal: AbortSignal | undefined,
-    aborted: (signal: AbortSignal) => Error,
-  ) {
+  constructor(source: StreamSource, database: Database, sql: string, options: CallOptions) {
     this.#source = source;
-    this.#signal = signal;
-    this.#aborted = aborted;
+    this.#database = database;
+    this.#sql = sql;
+    this.#options = options;
   }
 
   [Symbol.asyncIterator](): this {
@@ -58,33 +58,28 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
   }
 
   async #step(): Promise<IteratorResult<Row, undefined>> {
-    if (this.#at >= this.#rows.length && this.#state !== 'over') await this.#fill();
-    if (this.#at < this.#rows.length && this.#signal?.aborted !== true) {
-      return { done: false, value: this.#rows[this.#at++] as Row };
-    }
-    const signal = this.#signal;
-    if (signal?.aborted === true && this.#state === 'open') {
+    const { signal } = this.#options;
+    if (signal?.aborted === true && this.#state !== 'over') {
       this.#end();
-      throw this.#aborted(signal);
+      throw this.#database.abortedError(signal, this.#sql);
+    }
+    if (this.#at >= this.#rows.length && this.#state !== 'over') await this.#fill();
+    if (this.#at < this.#rows.length) {
+      return { done: false, value: this.#rows[this.#at++] as Row };
     }
     this.#end();
     return { done: true, value: undefined };
   }
 
   async #fill(): Promise<void> {
-    const signal = this.#signal;
     try {
-      if (signal?.aborted === true) throw this.#aborted(signal);
       if (this.#state === 'new') {
         this.#state = 'open';
-        this.#cursor = await this.#source.open();
-        // It may have been left while it opened.
-        if ((this.#state as string) === 'over') return this.#close();
-        this.#next = this.#cursor.fetch();
+        await this.#limited(() => this.#open());
       }
-      while (this.#next !== undefined) {
-        const chunk = await this.#orAborted(this.#next);
-        if ((this.#state as string) === 'over') return;
+      while (this.#next !== undefined && !this.#isOver) {
+        const chunk = await this.#limited(() => this.#next as Promise<Chunk>);
+        if (this.#isOver) return;
         this.#rows = chunk.rows;
         this.#at = 0;
         this.#next = chunk.done ? undefined : this.#cursor?.fetch();
@@ -98,19 +93,20 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
     }
   }
 
-  async #orAborted(chunk: Promise<Chunk>): Promise<Chunk> {
-    const signal = this.#signal;
-    if (signal === undefined) return chunk;
-    let stop = () => {};
-    const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(this.#aborted(signal));
-      signal.addEventListener('abort', stop, { once: true });
-    });
-    try {
-      return await Promise.race([chunk, aborted]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+  get #isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  async #open(): Promise<void> {
+    this.#cursor = await this.#source.open();
+    // It may have been left while it opened.
+    if (this.#isOver) return this.#close();
+    this.#next = this.#cursor.fetch();
+    this.#next.catch(() => {});
+  }
+
+  #limited<T>(start: () => Promise<T>): Promise<T> {
+    return this.#database.limited(this.#options, 'read', this.#sql, start);
   }
 
   #end(): void {

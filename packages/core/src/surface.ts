@@ -22,7 +22,7 @@ export interface CallOptions {
   access?: 'read' | 'write' | undefined;
 }
 
-/** Options of a stream. */
+/** Options of a stream. Its `timeout` is for each trip to the thread, not for the whole of it. */
 export interface IterateOptions extends CallOptions {
   /** Rows fetched at a time, 1 to 65536. Default: 256. */
   chunkSize?: number | undefined;

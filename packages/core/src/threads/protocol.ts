@@ -178,8 +178,8 @@ export interface OpenedInfo {
 export type Answer =
   | { type: 'opened'; info: OpenedInfo }
   | { type: 'failed'; failure: Failure }
-  /** A result's column names, sent once before their number is used. */
-  | { type: 'shape'; id: number; keys: string[] }
+  /** A result's column names, sent once before their number is used; the first in use is `since`. */
+  | { type: 'shape'; id: number; keys: string[]; since: number }
   /** One-shot reads: `task, microseconds, outcome, ...` each. */
   | { type: 'reads'; words: Words }
   /** The first `ran` units of a group are committed, an outcome each; the rest must come again. */

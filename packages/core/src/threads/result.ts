@@ -7,6 +7,11 @@ interface RowMaker {
   fromColumns(columns: readonly ArrayLike<unknown>[], row: number): object;
 }
 
+interface Shape {
+  readonly maker: RowMaker;
+  readonly width: number;
+}
+
 const makers = new Map<string, RowMaker>();
 const MOST_MAKERS = 2000;
 
@@ -64,12 +69,22 @@ export interface StatementResult<Row = Record<string, unknown>> {
 export class ResultDecoder {
   words: Words = [];
   at = 0;
-  readonly #makers: RowMaker[] = [];
-  readonly #keys: string[][] = [];
+  readonly #shapes = new Map<number, Shape>();
+  #since = 0;
 
-  defineShape(id: number, keys: string[]): void {
-    this.#makers[id] = rowMaker(keys);
-    this.#keys[id] = keys;
+  defineShape(id: number, keys: string[], since: number): void {
+    this.#shapes.set(id, { maker: rowMaker(keys), width: keys.length });
+    if (since === this.#since) return;
+    // A post's shapes come ahead of its results, some of which may use those of the generation
+    // before: that one is dropped when the next begins.
+    for (const old of this.#shapes.keys()) if (old < this.#since) this.#shapes.delete(old);
+    this.#since = since;
+  }
+
+  #shape(id: number): Shape {
+    const shape = this.#shapes.get(id);
+    if (shape === undefined) throw new Error(`shape ${id} was not defined`);
+    return shape;
   }
 
   read(words: Words): void {
@@ -144,7 +159,7 @@ export class ResultDecoder {
     }
     const rows: unknown[] = [];
     if (shape >= 0) {
-      const { fromColumns } = this.#makers[shape] as RowMaker;
+      const { fromColumns } = this.#shape(shape).maker;
       for (let i = 0; i < block.rows; i++) rows.push(fromColumns(columns, i));
       return rows;
     }
@@ -159,8 +174,8 @@ export class ResultDecoder {
   #rows(shape: number, count: number, blobs: number): unknown[] {
     const rows: unknown[] = [];
     if (count === 0) return rows;
-    const { fromWords } = this.#makers[shape] as RowMaker;
-    const width = (this.#keys[shape] as string[]).length;
+    const { maker, width } = this.#shape(shape);
+    const { fromWords } = maker;
     if (blobs !== 0) this.#restore(width * count);
     for (let i = 0; i < count; i++) {
       rows.push(fromWords(this.words, this.at));

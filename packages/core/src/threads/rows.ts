@@ -9,6 +9,9 @@ export const BLOCK_ROWS = 4096;
 /** Blobs of at least so many bytes are moved to the other thread, not copied. */
 const MOVED_BYTES = 32 * 1024;
 
+/** Lists of column names that are remembered: an application that makes up names makes up many. */
+const MOST_SHAPES = 1000;
+
 type Row = Record<string, unknown>;
 
 /** An integer as the option `integers: 'auto'` gives it: a number where that is exact. */
@@ -21,10 +24,13 @@ export function narrowed(value: unknown): unknown {
 /** Writes the results of one thread's statements into words. */
 export class ResultEncoder {
   /** Shapes that the other side has not been told of yet. */
-  readonly newShapes: { id: number; keys: string[] }[] = [];
+  readonly newShapes: { id: number; keys: string[]; since: number }[] = [];
   /** Buffers to be moved with the next post. */
   moved: ArrayBuffer[] = [];
   readonly #shapes = new Map<string, number>();
+  #nextShape = 0;
+  /** Shapes with smaller numbers are not used any more. */
+  #since = 0;
   readonly #narrow: boolean;
   /** Whether the column just read holds blobs. */
   #blobSeen = false;
@@ -171,7 +177,7 @@ export class ResultEncoder {
   #keysOf(prepared: Prepared, row: Row): string[] {
     const keys = Object.keys(row);
     const known = prepared.keys;
-    if (known !== undefined && known.length === keys.length) {
+    if (known !== undefined && known.length === keys.length && prepared.shape >= this.#since) {
       let same = true;
       for (let i = 0; i < keys.length; i++) {
         if (known[i] !== keys[i]) {
@@ -184,9 +190,13 @@ export class ResultEncoder {
     const text = JSON.stringify(keys);
     let id = this.#shapes.get(text);
     if (id === undefined) {
-      id = this.#shapes.size;
+      if (this.#shapes.size >= MOST_SHAPES) {
+        this.#shapes.clear();
+        this.#since = this.#nextShape;
+      }
+      id = this.#nextShape++;
       this.#shapes.set(text, id);
-      this.newShapes.push({ id, keys });
+      this.newShapes.push({ id, keys, since: this.#since });
     }
     prepared.keys = keys;
     prepared.shape = id;

@@ -224,7 +224,7 @@ export class Thread {
     for (const answer of answers) {
       switch (answer.type) {
         case 'shape':
-          decoder.defineShape(answer.id, answer.keys);
+          decoder.defineShape(answer.id, answer.keys, answer.since);
           break;
         case 'opened':
           this.#owner.opened(answer.info);
@@ -262,6 +262,9 @@ export class Thread {
   #end(cause: unknown): void {
     if (!this.#alive) return;
     this.#alive = false;
+    // The last answers may still wait here: what they tell must not be called lost.
+    let last = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
+    for (; last !== undefined; last = receiveMessageOnPort(this.#port)) this.#receive(last.message);
     this.#port.close();
     this.#owner.lost(cause, this.#loseCalls(cause));
   }

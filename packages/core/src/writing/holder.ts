@@ -33,8 +33,8 @@ export class WriterHolder {
           this.inTransaction = inTransaction;
         }
       },
-      // Only the answer to a COMMIT may be lost while one is under way.
-      lost: (cause) => lostError(cause, false),
+      // Outside a transaction each statement commits by itself, and a script may have done so.
+      lost: (cause, committing) => lostError(cause, committing && !this.inTransaction),
     });
   }
 

@@ -284,7 +284,8 @@ export class Writer {
   /** Sends what the tick gathered, and gives the writer to whoever is next. */
   #flush(): void {
     this.#now = performance.now();
-    if (!this.#open) {
+    // A thread that died has its last answers read before it is replaced.
+    if (!this.#open || !this.thread.alive) {
       if (this.groups.queued + this.#waiting.length > 0) this.thread.reference();
       return;
     }
