@@ -208,9 +208,9 @@ export const Control = {
   /** The ticket of the read that the thread ran last: what it died of, where it died. */
   running: 3,
   /** Raised with every post of the thread. */
-  answered: 3,
+  answered: 4,
   /** How many words there are. */
-  words: 4,
+  words: 5,
 } as const;
 
 export type Role = 'reader' | 'writer';
