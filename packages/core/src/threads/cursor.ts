@@ -1,5 +1,4 @@
-import type { Connection } from './connection.js';
-import { Prepared } from './connection.js';
+import type { Prepared } from './connection.js';
 import { Method, type WordReader, type Words } from './protocol.js';
 import type { Runner } from './runner.js';
 
@@ -14,11 +13,11 @@ export class Cursor {
   #at = 0;
   #done = false;
 
-  /** A statement that is being iterated is locked, so each cursor prepares its own. */
-  constructor(connection: Connection, sql: string, reader: WordReader) {
+  /** @param prepared of this cursor alone: a statement that is being iterated is locked. */
+  constructor(prepared: Prepared, reader: WordReader) {
     this.#method = reader.method();
-    this.#prepared = new Prepared(connection.db.prepare(sql));
-    this.#iterator = this.#prepared.as(this.#method).iterate(reader.params());
+    this.#prepared = prepared;
+    this.#iterator = prepared.as(this.#method).iterate(reader.params());
   }
 
   get done(): boolean {

@@ -239,7 +239,7 @@ export class ReaderThread {
     try {
       const { connection, cursors } = this.#session(command.session);
       const reader = new WordReader(command.words);
-      const cursor = new Cursor(connection, this.#runner.sql(reader.number()), reader);
+      const cursor = new Cursor(this.#runner.fresh(connection, reader.number()), reader);
       cursors.add(command.cursor, cursor);
     } catch (error) {
       const words = this.#outbox.failed(error);

@@ -45,8 +45,15 @@ export class Runner {
   }
 
   prepared(connection: Connection, id: number): Prepared {
-    if (this.classification(id).explains) return new Prepared(connection.db.prepare(this.sql(id)));
+    if (this.classification(id).explains) return this.fresh(connection, id);
     return connection.prepared(id, this.sql(id));
+  }
+
+  /** A statement that is prepared for one use: a stream locks its own, and EXPLAIN tells of now. */
+  fresh(connection: Connection, id: number): Prepared {
+    // To explain is not to look whether another connection has changed the schema; to read is.
+    if (this.classification(id).explains) connection.control('SELECT 1 FROM sqlite_schema LIMIT 0');
+    return new Prepared(connection.db.prepare(this.sql(id)));
   }
 
   /**

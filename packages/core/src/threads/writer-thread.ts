@@ -182,7 +182,7 @@ export class WriterThread {
       const reader = new WordReader(command.words);
       const id = reader.number();
       if (this.#runner.classification(id).mayRollback) return this.#whole(command);
-      const cursor = new Cursor(connection, this.#runner.sql(id), reader);
+      const cursor = new Cursor(this.#runner.fresh(connection, id), reader);
       this.#cursors.add(command.cursor, cursor);
     } catch (error) {
       transactions.failed(error);
