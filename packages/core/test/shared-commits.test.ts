@@ -233,6 +233,17 @@ describe('one that fails in the midst of others undoes its own work alone', () =
     expect(stored()).toEqual(range(24));
   });
 
+  test('one that is the last: those who ended before it are answered', async () => {
+    const quick = range(12).map((a) => insert(a));
+    const last = pool.transaction(async (tx) => {
+      await tx.run(INSERT, [1001]);
+      await outcome(tx.run(OR_ROLLBACK));
+    });
+    expect(await outcome(last)).not.toBe('resolved');
+    await Promise.all(quick);
+    expect(stored()).toEqual(range(12));
+  });
+
   test('a stream of a statement with OR ROLLBACK', async () => {
     const result = amid(async (tx) => {
       await tx.run(INSERT, [1001]);

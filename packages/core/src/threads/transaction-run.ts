@@ -164,7 +164,10 @@ export class TransactionRun {
       const error = this.#broken;
       this.#broken = undefined;
       this.#writable();
-      return this.#done([task], how === 'rollback' ? undefined : error);
+      this.#done([task], how === 'rollback' ? undefined : error);
+      // A commit that is not shared is the commit of all who ended before.
+      if (how === 'commit' && !share) this.settle();
+      return;
     }
     if (how === 'rollback') return this.#rollback(task);
     const { connection } = this.#tools;
