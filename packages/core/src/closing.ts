@@ -43,6 +43,7 @@ export async function closeDatabase(
   const inTime = isDrained(database, holders, oneShot);
   if (!inTime) {
     writer.thread.hurry();
+    writer.thread.abandon(error);
     writer.rejectQueued(error);
     holders.revokeAll(error);
     database.onWritesSettled?.();
@@ -55,7 +56,7 @@ export async function closeDatabase(
   database.inline?.close();
   database.inline = undefined;
   if (inTime) await readers?.close();
-  else void readers?.terminate();
+  else void readers?.terminate(error);
   await new Promise<void>((resolve) => {
     const task = writer.thread.expect({ reply: () => resolve(), lost: () => resolve() });
     writer.thread.post([{ type: 'close', task }]);

@@ -42,6 +42,8 @@ export class Database {
   refusal: Error | undefined;
   /** Called when something has ended: who closes waits for all to end. */
   onEnded: (() => void) | undefined;
+  /** Called when the file was lost: who holds a connection must hear of it. */
+  onFailed: ((error: Error) => void) | undefined;
   /** Called when one-shot writes have been answered, or wait behind a turn. */
   onWritesSettled: (() => void) | undefined;
   readonly #setReady: (outcome: Promise<void> | undefined) => void;
@@ -205,7 +207,11 @@ export class Database {
     if (this.state === 'closed' || this.state === 'failed') return;
     this.state = 'failed';
     this.refusal = error;
-    this.#setReady(Promise.reject(error));
+    const rejected = Promise.reject(error);
+    // Where the pool was open before, nobody hears of it here.
+    rejected.catch(() => {});
+    this.#setReady(rejected);
+    this.onFailed?.(error);
     this.rejectAll(error);
     void this.terminate();
     this.onEnded?.();

@@ -36,6 +36,7 @@ export class Holders {
     this.#database = database;
     this.#refuseSelfWait = refuseSelfWait;
     this.sessions = new Sessions(database);
+    database.onFailed = (error) => this.revokeAll(error);
   }
 
   /** Takes every connection back. */

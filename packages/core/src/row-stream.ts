@@ -85,6 +85,8 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
         this.#next = chunk.done ? undefined : this.#cursor?.fetch();
         // Whoever reads the next chunk hears of its failure; until then nobody does.
         this.#next?.catch(() => {});
+        // All rows are here: who reads them slowly, or not to their end, holds nothing any more.
+        if (chunk.done) this.#close();
         if (chunk.rows.length > 0) return;
       }
     } catch (error) {
@@ -121,6 +123,7 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
 
   #close(): void {
     this.#cursor?.close();
+    this.#cursor = undefined;
     this.#source.release();
   }
 }

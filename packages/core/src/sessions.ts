@@ -15,13 +15,15 @@ export class Sessions {
   readonly #database: Database;
   /** What is held, to be taken away when the pool closes. */
   readonly #held = new Set<Revocable>();
+  #opening = 0;
 
   constructor(database: Database) {
     this.#database = database;
   }
 
+  /** Connections that are held, or were asked for. */
   get size(): number {
-    return this.#held.size;
+    return this.#held.size + this.#opening;
   }
 
   revokeAll(error: Error): void {
@@ -81,6 +83,7 @@ export class Sessions {
     session.leave = () => {
       this.#held.delete(revocable);
       leave();
+      this.#database.onEnded?.();
     };
     return session;
   }
@@ -103,14 +106,48 @@ export class Sessions {
     });
   }
 
-  async #open(snapshot: boolean, options: LeaseOptions): Promise<ReadSession> {
+  /** A connection, unless the caller's `signal` or `acquireTimeout` comes first. */
+  #open(snapshot: boolean, options: LeaseOptions): Promise<ReadSession> {
     const database = this.#database;
-    const { signal } = options;
-    if (signal?.aborted === true) throw database.abortedError(signal, 'lease');
+    const { deadlines } = database;
+    const { signal, acquireTimeout = database.options.acquireTimeout } = options;
+    if (signal?.aborted === true) return Promise.reject(database.abortedError(signal, 'lease'));
+    this.#opening++;
+    return new Promise((resolve, reject) => {
+      let waiting = true;
+      const stop = () => {
+        if (waiting) this.#opening--;
+        waiting = false;
+        deadlines.clear(deadline);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const giveUp = (error: unknown) => {
+        if (!waiting) return;
+        stop();
+        reject(error);
+        database.onEnded?.();
+      };
+      const onAbort = () => giveUp(database.abortedError(signal as AbortSignal, 'lease'));
+      const onTimeout = () => {
+        const message = `waited ${acquireTimeout} ms (acquireTimeout) for a reader's connection`;
+        giveUp(new PoolError('POOL_TIMEOUT', message));
+      };
+      const deadline = acquireTimeout > 0 ? deadlines.set(acquireTimeout, onTimeout) : undefined;
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#connect(snapshot).then((session) => {
+        if (!waiting) return session.leave();
+        stop();
+        resolve(session);
+      }, giveUp);
+    });
+  }
+
+  async #connect(snapshot: boolean): Promise<ReadSession> {
+    const database = this.#database;
     if (database.refusal !== undefined) throw database.refusal;
     if (database.state === 'opening') await database.ready;
     if (database.refusal !== undefined) throw database.refusal;
-    const reader = await database.readers?.forSession();
+    const reader = database.readers?.forSession();
     if (reader === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');
     const session = new ReadSession(reader, database.options.connection.driver);
     await session.open(snapshot);

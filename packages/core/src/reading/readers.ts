@@ -156,9 +156,9 @@ export class Readers {
   }
 
   /** Ends all threads as soon as their statements let them. */
-  async terminate(): Promise<void> {
+  async terminate(cause?: Error): Promise<void> {
     this.#closing = true;
-    await Promise.all(this.#readers.map((reader) => reader.thread.terminate()));
+    await Promise.all(this.#readers.map((reader) => reader.thread.terminate(cause)));
   }
 
   /** Settles everything that was not answered. */

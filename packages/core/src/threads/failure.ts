@@ -47,6 +47,11 @@ export function anew(error: Error): Error {
 
 /** What the callers hear whose statements a thread took along when it died. */
 export function lostError(cause: unknown, committing: boolean): PoolError {
+  if (PoolError.is(cause)) {
+    if (!committing) return anew(cause) as PoolError;
+    const message = `${cause.message}, while the write was under way: it may or may not be stored`;
+    return new PoolError('POOL_OUTCOME_UNKNOWN', message, { cause });
+  }
   if (committing) {
     return new PoolError(
       'POOL_OUTCOME_UNKNOWN',

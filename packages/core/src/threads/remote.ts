@@ -58,9 +58,6 @@ export class RemoteConnection {
 
   #call(make: (task: number) => Command): Promise<unknown> {
     const route = this.#route;
-    if (!route.thread.alive) {
-      return thrownLater(() => route.lost(new Error('the thread of this connection died'), false));
-    }
     return new Promise((resolve) => {
       const task = route.thread.expect({
         reply: (reply) => resolve(this.#result(reply)),

@@ -207,12 +207,17 @@ export class Thread {
   }
 
   /** Ends the thread when its statement does; nothing that it still holds is answered. */
-  async terminate(): Promise<void> {
-    this.#error ??= new Error('the thread was ended');
+  async terminate(cause: Error = new Error('the thread was ended')): Promise<void> {
+    this.#error ??= cause;
     this.#alive = false;
     this.#port.close();
     this.#loseCalls(this.#error);
     await this.#worker.terminate();
+  }
+
+  /** Tells everyone who waits for a reply that they wait no more, whatever the thread still does. */
+  abandon(cause: Error): void {
+    this.#lose(cause, true);
   }
 
   #receive(answers: Answer[]): void {
@@ -272,9 +277,13 @@ export class Thread {
   /** Tells everyone who waits for a reply that none will come; returns whether a commit ran. */
   #loseCalls(cause: unknown): boolean {
     const committing = Atomics.load(this.control, Control.committing) === 1;
+    this.#lose(cause, committing);
+    return committing;
+  }
+
+  #lose(cause: unknown, committing: boolean): void {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.lost(cause, committing);
-    return committing;
   }
 }

@@ -85,7 +85,8 @@ export class GroupQueue {
 
   /** The units of the oldest group that its answer settles; what it did not run comes again. */
   answered({ ran, microseconds }: Answer & { type: 'group' }): Unit[] {
-    const group = this.#sent.shift() as Unit[];
+    // A pool that closed in haste has answered them already.
+    const group = this.#sent.shift() ?? [];
     if (group.length === 0) return group;
     this.counts.groups++;
     this.counts.writes += ran;
