@@ -258,6 +258,8 @@ describe("selfWait: 'wait'", () => {
 
   test('one that is awaited inside ends with the limits', async () => {
     const patient = openPool(pool.file, { selfWait: 'wait', acquireTimeout: 60 });
+    // Whoever comes before the threads are up waits for them too.
+    await patient.ready();
     await patient.transaction(async (tx) => {
       await tx.run(INSERT, [1]);
       expect(await outcome(patient.run(INSERT, [2]))).toBe('POOL_TIMEOUT');
