@@ -40,7 +40,8 @@ export class Bulk {
         const width = columns.length;
         // One array or object for all sets: SQLite copies what is bound.
         const values: unknown[] = new Array(width).fill(null);
-        const named: Record<string, unknown> = {};
+        // Without a prototype, since a parameter may be named __proto__.
+        const named: Record<string, unknown> = Object.create(null);
         const params = names === undefined ? values : named;
         for (; i < count; i++) {
           for (let j = 0; j < width; j++) {

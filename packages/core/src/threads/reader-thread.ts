@@ -151,11 +151,14 @@ export class ReaderThread {
 
   #read(connection: Connection, ticket: number, id: number, reader: WordReader): void {
     const out = this.#words;
-    const start = out.push(ticket, 0);
+    let start = out.push(ticket, 0);
     const before = performance.now();
     try {
       this.#runner.run(connection, id, reader, out, (block) => {
-        // The parts of a large result go ahead, so that the calling thread takes it in steps.
+        // The parts of a large result go ahead, so that the calling thread takes it in steps. What
+        // was answered before goes first: this flush moves its blobs away too.
+        if (start > 2) this.#outbox.push({ type: 'reads', words: out.splice(0, start - 2) });
+        start = 2;
         this.#outbox.push({ type: 'reads', words: [ticket, 0, Outcome.block, block] });
         this.#outbox.flush();
       });

@@ -164,10 +164,11 @@ export class BulkWrite {
     const { sql, classification } = this.#statement;
     let bound: ReturnType<typeof checkParams>;
     try {
-      bound = checkParams(sql, set ?? [], classification);
+      bound = checkParams(sql, set === undefined ? [] : set, classification);
     } catch (error) {
-      if (PoolError.is(error)) error.message = `parameter set ${index}: ${error.message}`;
-      throw error;
+      if (!PoolError.is(error)) throw error;
+      error.message = `parameter set ${index}: ${error.message}`;
+      throw Object.assign(error, { index });
     }
     if (Array.isArray(bound)) {
       return {
