@@ -28,7 +28,8 @@ function read(file: string): string {
   return readFileSync(new URL(file, root), 'utf8');
 }
 
-function packages(): string[] {
+/** The folders of the packages. */
+export function packages(): string[] {
   return readdirSync(new URL('packages/', root)).map((name) => `packages/${name}`);
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { pageBlocks, pages, root } from './blocks.ts';
+import { packages, pageBlocks, pages, root } from './blocks.ts';
 
 interface Manifest {
   name: string;
@@ -20,7 +20,7 @@ function check(line: string): void {
   if (script !== undefined) return expect(manifest('').scripts, line).toHaveProperty(script);
   const installed = /^npm install (\S+)$/.exec(line)?.[1];
   if (installed !== undefined) {
-    const known = [manifest('packages/core/').name];
+    const known = packages().map((folder) => manifest(`${folder}/`).name);
     return expect(known, line).toContain(installed);
   }
   const single = /^pnpm build && pnpm vitest run (\S+)$/.exec(line)?.[1];

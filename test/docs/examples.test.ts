@@ -38,6 +38,8 @@ beforeAll(() => {
     symlinkSync(fileURLToPath(new URL(target, root)), path, 'junction');
   };
   link('@poolite/core', 'packages/core');
+  link('@poolite/kysely', 'packages/kysely');
+  link('kysely', 'packages/kysely/node_modules/kysely');
   link('@types/node', 'node_modules/@types/node');
   link('@types/better-sqlite3', 'packages/core/node_modules/@types/better-sqlite3');
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
