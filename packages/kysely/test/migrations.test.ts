@@ -181,12 +181,15 @@ describe('migrators exclude each other', () => {
 
   const script = fileURLToPath(new URL('./support/migrator.ts', import.meta.url));
 
-  async function start(file: string): Promise<{
+  async function start(
+    file: string,
+    how: 'whole' | 'in parts',
+  ): Promise<{
     child: ChildProcessWithoutNullStreams;
     line: () => Promise<string>;
   }> {
     const flags = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning'];
-    const child = spawn(process.execPath, [...flags, script, file, '12']);
+    const child = spawn(process.execPath, [...flags, script, file, '12', how]);
     onTestFinished(() => void child.kill('SIGKILL'));
     child.stderr.pipe(process.stderr);
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -203,10 +206,10 @@ describe('migrators exclude each other', () => {
     return db;
   }
 
-  test('between processes on one file', async () => {
+  test.each(['whole', 'in parts'] as const)('between processes, %s', async (how) => {
     const file = freshFile();
     const observer = logged(file);
-    const children = await Promise.all([start(file), start(file), start(file)]);
+    const children = await Promise.all([start(file, how), start(file, how), start(file, how)]);
     for (const { child } of children) child.stdin.write('go\n');
     const reports = await Promise.all(children.map(async ({ line }) => JSON.parse(await line())));
     expect(reports.map(({ failed }) => failed)).toEqual([false, false, false]);
@@ -222,7 +225,7 @@ describe('migrators exclude each other', () => {
   test('until one of them is killed: another takes over, and finds nothing half done', async () => {
     const file = freshFile();
     const observer = logged(file);
-    const [first, second] = await Promise.all([start(file), start(file)]);
+    const [first, second] = await Promise.all([start(file, 'whole'), start(file, 'whole')]);
     first.child.stdin.write('go\n');
     const made = observer
       .prepare("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'made_%'")

@@ -7,7 +7,7 @@ import { type Migration, Migrator } from 'kysely/migration';
  * A process of its own that migrates the file it is given. Each migration would fail, or be
  * recorded twice, where another process ran it as well, or ran beside it.
  */
-const [, , file = '', count = '0'] = process.argv;
+const [, , file = '', count = '0', how = 'whole'] = process.argv;
 
 const up =
   (n: number): Migration['up'] =>
@@ -15,10 +15,10 @@ const up =
     await sql.raw(`CREATE TABLE made_${n} (id INTEGER PRIMARY KEY)`).execute(db);
     const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM log`.execute(db);
     await new Promise((resolve) => setTimeout(resolve, 5));
-    // Outside any transaction, where other processes could come in between.
-    await sql`PRAGMA foreign_keys = OFF`.execute(db);
+    // With the write behind it, this ends the transaction: other processes could come in between.
+    if (how === 'in parts') await sql`PRAGMA foreign_keys = OFF`.execute(db);
     await sql`INSERT INTO log VALUES (${rows[0]?.n ?? -1}, ${process.pid})`.execute(db);
-    await sql`PRAGMA foreign_keys = ON`.execute(db);
+    if (how === 'in parts') await sql`PRAGMA foreign_keys = ON`.execute(db);
   };
 
 const db = new Kysely<unknown>({ dialect: new PooliteDialect({ pool: () => createPool(file) }) });
