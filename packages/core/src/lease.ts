@@ -213,7 +213,7 @@ export class WriteLease extends BaseLease {
     const holder = this.#holder;
     if (holder === undefined) return;
     this.#holder = undefined;
-    if (holder.inTransaction) await holder.rollback(true);
+    if (holder.mayBeOpen) await holder.rollback(true);
     else holder.leave();
   }
 }

@@ -17,6 +17,8 @@ export class WriterHolder {
   readonly #remote: RemoteConnection;
   /** A BEGIN that travels with the next statement. */
   #begin: { behavior: BeginBehavior; readonly: boolean } | undefined;
+  /** Calls that are not answered. */
+  #underWay = 0;
   /** Why it can be used no more. */
   #ended: Error | undefined;
 
@@ -27,8 +29,12 @@ export class WriterHolder {
       thread: writer.thread,
       driver,
       session: 0,
-      send: (command) => writer.send(command),
+      send: (command) => {
+        if ('task' in command) this.#underWay++;
+        writer.send(command);
+      },
       state: (inTransaction) => {
+        this.#underWay--;
         if (this.#ended === undefined && this.#begin === undefined) {
           this.inTransaction = inTransaction;
         }
@@ -36,6 +42,11 @@ export class WriterHolder {
       // Outside a transaction each statement commits by itself, and a script may have done so.
       lost: (cause, committing) => lostError(cause, committing && !this.inTransaction),
     });
+  }
+
+  /** Whether a transaction may be open, as far as answers and calls under way tell. */
+  get mayBeOpen(): boolean {
+    return this.inTransaction || this.#underWay > 0;
   }
 
   begin(behavior: BeginBehavior, readonly = false): void {

@@ -158,7 +158,8 @@ export class Writer {
    */
   end(turn: Turn, task: number, how: 'commit' | 'rollback', leave: boolean): void {
     const now = performance.now();
-    this.#sharedCommit.lasted(now - turn.begunAt);
+    // A lease may have begun it by a script: then nobody knows how long it lasted.
+    if (turn.begunAt > 0) this.#sharedCommit.lasted(now - turn.begunAt);
     turn.begunAt = 0;
     const share = how === 'commit' && leave && this.#mayShare(now);
     this.send({ type: 'end', task, how, share });

@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+/** Set CRASH_ROUNDS for more, and CRASH_SEED to repeat the moments of a run. */
+const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 50);
+const SEED = Number(process.env.CRASH_SEED ?? randomInt(2 ** 31));
+const LONGEST_LIFE = 150;
+
+const child = fileURLToPath(new URL('./child.ts', import.meta.url));
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'poolite-crash-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A generator of numbers from 0 to 1 that a seed repeats (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Lets the child write, kills it `life` ms after its first answer; the last number it answered, by caller. */
+async function killed(file: string, synchronous: string, life: number) {
+  const args = ['--experimental-strip-types', '--no-warnings', child, file, synchronous];
+  const process_ = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  let complaint = '';
+  process_.stderr.on('data', (data) => {
+    complaint += data;
+  });
+  process_.stdout.on('data', (data) => {
+    if (said === '') setTimeout(() => process_.kill('SIGKILL'), life);
+    said += data;
+  });
+  const signal = await new Promise((resolve) => {
+    process_.on('close', (_, signal) => resolve(signal));
+  });
+  expect(signal, complaint).toBe('SIGKILL');
+  const answered = new Map<string, number>();
+  // The last line may have been cut off: it was not said.
+  for (const line of said.split('\n').slice(0, -1)) {
+    const [caller = '', number] = line.split(' ');
+    expect(Number(number)).toBe((answered.get(caller) ?? Number(number) - 1) + 1);
+    answered.set(caller, Number(number));
+  }
+  return answered;
+}
+
+/** What is stored by caller: its numbers in the order of their rows, and the parts of each. */
+function stored(file: string) {
+  const db = new Database(file);
+  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+  const rows = db.prepare('SELECT caller, number, part FROM entry ORDER BY id').raw().all();
+  db.close();
+  const callers = new Map<string, Map<number, number[]>>();
+  for (const [caller, number, part] of rows as [string, number, number][]) {
+    const numbers = callers.get(caller) ?? new Map<number, number[]>();
+    callers.set(caller, numbers);
+    numbers.set(number, [...(numbers.get(number) ?? []), part]);
+  }
+  return callers;
+}
+
+describe.each(['full', 'normal'])(
+  'a process that is killed while it writes, synchronous %s',
+  (mode) => {
+    it(
+      'has stored all that was answered, once, in order, and nothing by half',
+      async () => {
+        const file = join(folder, 'crash.db');
+        const random = randomFrom(SEED);
+        const rounds = Math.ceil(ROUNDS / 2);
+        let answers = 0;
+        let unanswered = 0;
+        for (let round = 0; round < rounds; round++) {
+          const before = round === 0 ? new Map<string, Map<number, number[]>>() : stored(file);
+          const answered = await killed(file, mode, 1 + random() * LONGEST_LIFE);
+          const after = stored(file);
+          for (const [caller, numbers] of after) {
+            const all = [...numbers.keys()];
+            // In order and without a gap: each was awaited before the next.
+            expect(all).toEqual(Array.from(all, (_, i) => i + 1));
+            const whole = caller.startsWith('single') ? [1] : [1, 2, 3];
+            for (const parts of numbers.values()) expect(parts).toEqual(whole);
+            const known = answered.get(caller) ?? before.get(caller)?.size ?? 0;
+            expect(all.length).toBeGreaterThanOrEqual(known);
+            // At most one was under way.
+            expect(all.length).toBeLessThanOrEqual(known + 1);
+            unanswered += all.length - known;
+          }
+          for (const [caller, number] of answered) {
+            expect(after.get(caller)?.has(number), `${caller} ${number}, seed ${SEED}`).toBe(true);
+            answers += number - (before.get(caller)?.size ?? 0);
+          }
+        }
+        console.log(
+          `crash, ${mode}: ${rounds} kills, ${answers} writes answered and stored, ${unanswered} ` +
+            `stored whose answer was cut off; seed ${SEED}`,
+        );
+        expect(answers).toBeGreaterThan(rounds);
+      // A kill that never fell between a commit and its answer tried nothing.
+      if (rounds >= 20) expect(unanswered).toBeGreaterThan(0);
+      },
+      60_000 + ROUNDS * 2_000,
+    );
+  },
+);
