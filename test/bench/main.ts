@@ -7,6 +7,7 @@ import { stall, startUp, stuckReader } from './core/latency.ts';
 import { largeReads, pointReads } from './core/reads.ts';
 import { sharedCommits, transactions } from './core/transactions.ts';
 import { type Line, printLines, runScenario, type Scenario } from './harness.ts';
+import { kysely } from './kysely.ts';
 
 const scenarios: readonly Scenario[] = [
   inserts('full'),
@@ -19,6 +20,7 @@ const scenarios: readonly Scenario[] = [
   stuckReader,
   startUp,
   bulk,
+  ...kysely,
 ];
 
 const { values, positionals } = parseArgs({
