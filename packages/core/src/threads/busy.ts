@@ -55,10 +55,7 @@ export class BusyWaiter {
       const left = this.timeout - waited;
       const hurry = Atomics.load(this.#control, Control.hurry) === 1;
       if (attempt > this.#policy.attempts || left <= 0 || hurry) {
-        error.message +=
-          ` (another connection holds the lock: tried ${attempt} times in ` +
-          `${Math.round(waited)} ms, busyTimeout is ${this.timeout} ms)`;
-        throw error;
+        throw this.#told(error, `tried ${attempt} times in`, waited);
       }
       Atomics.wait(this.#control, Control.hurry, 0, Math.min(left, this.#delay(attempt)));
       this.retries++;
@@ -69,6 +66,24 @@ export class BusyWaiter {
         error = next as Error;
       }
     }
+  }
+
+  /** Runs `work` while SQLite itself does the waiting; the error tells of it all the same. */
+  tell<T>(work: () => T): T {
+    const started = performance.now();
+    try {
+      return work();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      throw this.#told(error as Error, 'waited', performance.now() - started);
+    }
+  }
+
+  #told(error: Error, what: string, waited: number): Error {
+    error.message +=
+      ` (another connection holds the lock: ${what} ${Math.round(waited)} ms, ` +
+      `busyTimeout is ${this.timeout} ms)`;
+    return error;
   }
 
   #delay(attempt: number): number {

@@ -81,17 +81,17 @@ export class TransactionRun {
     try {
       if (this.#nested && mayRollback) {
         this.#hazardous(id, reader, out);
-      } else if (wasOpen) {
-        runner.run(connection, id, reader, out);
-        if (mayRollback) this.#last = true;
       } else {
         const at = reader.at;
-        this.#committing(() =>
+        // A deferred transaction asks for the lock with its first write.
+        const work = () =>
           busy.run(() => {
             reader.at = at;
             runner.run(connection, id, reader, out);
-          }),
-        );
+          });
+        if (wasOpen) work();
+        else this.#committing(work);
+        if (wasOpen && mayRollback) this.#last = true;
       }
     } catch (error) {
       if (wasOpen && !connection.db.inTransaction) this.#undone(error);
@@ -140,16 +140,14 @@ export class TransactionRun {
     if (isTransactionHazard(script)) this.#last = true;
     const harmless = this.#nested ? withoutOrRollback(script) : script;
     try {
-      if (wasOpen) {
-        connection.db.exec(harmless);
-      } else {
-        // A script may fail in its middle, so only SQLite itself can wait for locks here.
-        connection.pragma(`busy_timeout = ${busy.timeout}`);
-        try {
-          this.#committing(() => connection.db.exec(script));
-        } finally {
-          connection.pragma('busy_timeout = 0');
-        }
+      // A script may fail in its middle, so only SQLite itself can wait for locks here.
+      connection.pragma(`busy_timeout = ${busy.timeout}`);
+      try {
+        const work = () => busy.tell(() => connection.db.exec(harmless));
+        if (wasOpen) work();
+        else this.#committing(work);
+      } finally {
+        connection.pragma('busy_timeout = 0');
       }
     } catch (error) {
       if (harmless !== script) this.#asRollback(error);

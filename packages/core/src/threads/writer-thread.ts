@@ -181,7 +181,8 @@ export class WriterThread {
       transactions.check();
       const reader = new WordReader(command.words);
       const id = reader.number();
-      if (this.#runner.classification(id).mayRollback) return this.#whole(command);
+      const { kind, mayRollback } = this.#runner.classification(id);
+      if (kind !== 'read' || mayRollback) return this.#whole(command);
       const cursor = new Cursor(this.#runner.fresh(connection, id), reader);
       this.#cursors.add(command.cursor, cursor);
     } catch (error) {
@@ -195,7 +196,7 @@ export class WriterThread {
     this.#fetch(command);
   }
 
-  /** What may undo its transaction runs to its end at once, where that is looked after. */
+  /** What writes runs to its end at once, where locks and undone transactions are looked after. */
   #whole({ task, words }: Command & { type: 'cursor' }): void {
     const { connection, transactions } = this.#working;
     let out: Words = [];

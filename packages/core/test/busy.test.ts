@@ -1,0 +1,269 @@
+import { createPool, type Pool, type PoolOptions } from '@poolite/core';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { OtherConnection } from './support/child.ts';
+import { allSettled, failure, freshFile, openPool, outcome } from './support/folder.ts';
+
+const insert = 'INSERT INTO t (id) VALUES (NULL)';
+
+async function shared(options?: PoolOptions): Promise<{ pool: Pool; other: OtherConnection }> {
+  const file = freshFile();
+  const pool = openPool(file, options);
+  await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)');
+  await pool.run(insert);
+  const other = new OtherConnection(file);
+  await other.exec('SELECT 1');
+  return { pool, other };
+}
+
+function later<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  return new Promise<void>((resolve) => setTimeout(resolve, ms)).then(work);
+}
+
+/** Every way to write. */
+const writes: Record<string, (pool: Pool) => Promise<unknown>> = {
+  run: (pool) => pool.run(insert),
+  query: (pool) => pool.query(insert),
+  returning: (pool) => pool.all(`${insert} RETURNING id`),
+  batch: (pool) => pool.batch([{ sql: insert }, { sql: insert }]),
+  'a group of writes': (pool) =>
+    Promise.all([pool.run(insert), pool.run(insert), pool.run(insert)]),
+  runMany: (pool) => pool.runMany(insert, [[], [], []]),
+  exec: (pool) => pool.exec(`${insert}; ${insert}`),
+  'exec with a transaction': (pool) => pool.exec(`BEGIN IMMEDIATE; ${insert}; COMMIT`),
+  transaction: (pool) => pool.transaction((tx) => tx.run(insert)),
+  'an exclusive transaction': (pool) =>
+    pool.transaction((tx) => tx.run(insert), { behavior: 'exclusive' }),
+  'a deferred transaction': (pool) =>
+    pool.transaction((tx) => tx.run(insert), { behavior: 'deferred' }),
+  'a deferred transaction that runs a script': (pool) =>
+    pool.transaction((tx) => tx.exec(insert), { behavior: 'deferred' }),
+  'a lease': async (pool) => {
+    const lease = await pool.lease('write');
+    await lease.run(insert).finally(() => lease.release());
+  },
+  'a lease that begins immediate': async (pool) => {
+    const lease = await pool.lease('write');
+    const work = async () => {
+      await lease.run('BEGIN IMMEDIATE');
+      await lease.run(insert);
+      await lease.run('COMMIT');
+    };
+    await work().finally(() => lease.release());
+  },
+  'a lease that begins deferred': async (pool) => {
+    const lease = await pool.lease('write');
+    const work = async () => {
+      await lease.run('BEGIN');
+      await lease.run(insert);
+      await lease.run('COMMIT');
+    };
+    await work().finally(() => lease.release());
+  },
+  'a lease that streams a write': async (pool) => {
+    const lease = await pool.lease('write');
+    const stream = lease.iterate(`${insert} RETURNING id`);
+    await stream.next().finally(() => lease.release());
+  },
+  'a stream that writes': (pool) => pool.iterate(`${insert} RETURNING id`).next(),
+  'a setting': (pool) => pool.run('PRAGMA user_version = 7'),
+  VACUUM: (pool) => pool.run('VACUUM'),
+};
+
+for (const [name, write] of Object.entries(writes)) {
+  test(`${name}: waits for a lock that is held for a moment`, async () => {
+    const { pool, other } = await shared();
+    await other.exec('BEGIN IMMEDIATE; INSERT INTO t (who) VALUES (1)');
+    const started = performance.now();
+    const call = outcome(write(pool));
+    const released = later(200, () => other.exec('COMMIT'));
+    const code = await call;
+    const took = performance.now() - started;
+    await released;
+    expect(code).toBe('resolved');
+    expect(took).toBeGreaterThan(190);
+    expect(took).toBeLessThan(1500);
+  });
+
+  test(`${name}: fails with SQLITE_BUSY after busyTimeout, and says what was tried`, async () => {
+    const { pool, other } = await shared({ busyTimeout: 100 });
+    await other.exec('BEGIN IMMEDIATE; INSERT INTO t (who) VALUES (1)');
+    const started = performance.now();
+    const error = await failure(write(pool));
+    expect(error.code).toBe('SQLITE_BUSY');
+    expect(error).toBeInstanceOf(Database.SqliteError);
+    expect(error.message).toMatch(/busyTimeout is 100 ms/);
+    expect(performance.now() - started).toBeGreaterThan(95);
+    expect(performance.now() - started).toBeLessThan(1000);
+    await other.exec('ROLLBACK');
+    expect(await outcome(write(pool))).toBe('resolved');
+    expect(await pool.get('SELECT count(*) AS n FROM t WHERE who = 1')).toEqual({ n: 0 });
+  });
+}
+
+test('the wait is told by an event and in the statistics', async () => {
+  const { pool, other } = await shared();
+  let retries = 0;
+  pool.on('busy', (event) => {
+    retries += event.retries;
+  });
+  await other.exec('BEGIN IMMEDIATE');
+  const write = pool.run(insert);
+  const released = later(150, () => other.exec('COMMIT'));
+  await write;
+  await released;
+  expect(retries).toBeGreaterThan(5);
+  expect(pool.stats().busyRetries).toBe(retries);
+});
+
+test('reads go on while a write waits for the lock: those that need not see it', async () => {
+  const { pool, other } = await shared({ readYourWrites: false });
+  await other.exec('BEGIN IMMEDIATE');
+  const write = outcome(pool.run(insert));
+  const snapshot = await pool.snapshot((tx) => tx.get('SELECT count(*) AS n FROM t'));
+  expect(snapshot).toEqual({ n: 1 });
+  for (let i = 0; i < 300; i++) {
+    expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 1 });
+  }
+  expect(pool.stats().reads.inline).toBeGreaterThan(0);
+  expect(pool.stats().reads.threaded).toBeGreaterThan(0);
+  await other.exec('COMMIT');
+  expect(await write).toBe('resolved');
+});
+
+test('a read that was issued after the write waits for it, and sees it', async () => {
+  const { pool, other } = await shared();
+  await other.exec('BEGIN IMMEDIATE');
+  const write = pool.run(insert);
+  const read = pool.get('SELECT count(*) AS n FROM t');
+  await other.exec('COMMIT');
+  await write;
+  expect(await read).toEqual({ n: 2 });
+});
+
+const bounds: [retry: PoolOptions['retry'], tries: RegExp, most: number][] = [
+  [{ attempts: 0 }, /tried 1 times/, 100],
+  [{ attempts: 1 }, /tried 2 times/, 100],
+  [{ attempts: 5 }, /tried 6 times/, 100],
+];
+
+for (const [retry, tries, most] of bounds) {
+  test(`retry ${JSON.stringify(retry)} bounds the tries, whatever busyTimeout says`, async () => {
+    const { pool, other } = await shared({ busyTimeout: 30_000, retry: retry ?? {} });
+    await other.exec('BEGIN IMMEDIATE');
+    const started = performance.now();
+    const error = await failure(pool.run(insert));
+    expect(error.code).toBe('SQLITE_BUSY');
+    expect(error.message).toMatch(tries);
+    expect(performance.now() - started).toBeLessThan(most + 400);
+    await other.exec('COMMIT');
+  });
+}
+
+test('long delays mean few tries, short ones many', async () => {
+  const tries = async (retry: PoolOptions['retry']) => {
+    const { pool, other } = await shared({ busyTimeout: 400, retry: retry ?? {} });
+    await other.exec('BEGIN IMMEDIATE');
+    const error = await failure(pool.run(insert));
+    await other.exec('COMMIT');
+    return Number(/tried (\d+) times/.exec(error.message)?.[1]);
+  };
+  const few = await tries({ baseDelay: 150, maxDelay: 150, jitter: 0 });
+  const many = await tries({ baseDelay: 1, maxDelay: 1, jitter: 0 });
+  expect(few).toBeGreaterThan(2);
+  expect(few).toBeLessThan(30);
+  expect(many).toBeGreaterThan(2 * few);
+});
+
+test('busyTimeout 0 does not wait at all', async () => {
+  const { pool, other } = await shared({ busyTimeout: 0 });
+  await other.exec('BEGIN IMMEDIATE');
+  const outcomes = await allSettled(
+    {
+      run: pool.run(insert),
+      transaction: pool.transaction((tx) => tx.run(insert)),
+      exec: pool.exec(insert),
+      runMany: pool.runMany(insert, [[]]),
+    },
+    1000,
+  );
+  expect(new Set(Object.values(outcomes))).toEqual(new Set(['SQLITE_BUSY']));
+  await other.exec('COMMIT');
+  expect(await outcome(pool.run(insert))).toBe('resolved');
+});
+
+test('a deferred transaction that read before another process wrote: SQLITE_BUSY_SNAPSHOT at once', async () => {
+  const { pool, other } = await shared();
+  const lease = await pool.lease('write');
+  await lease.run('BEGIN DEFERRED');
+  await lease.get('SELECT count(*) FROM t');
+  await other.exec(insert);
+  const started = performance.now();
+  expect(await outcome(lease.run(insert))).toBe('SQLITE_BUSY_SNAPSHOT');
+  expect(performance.now() - started).toBeLessThan(500);
+  expect(lease.inTransaction).toBe(true);
+  await lease.run('ROLLBACK');
+  await lease.run('BEGIN IMMEDIATE');
+  await lease.run(insert);
+  await lease.run('COMMIT');
+  await lease.release();
+  const whole = pool.transaction(
+    async (tx) => {
+      await tx.get('SELECT count(*) FROM t');
+      await other.exec(insert);
+      await tx.run(insert);
+    },
+    { behavior: 'deferred' },
+  );
+  expect(await outcome(whole)).toBe('SQLITE_BUSY_SNAPSHOT');
+  expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 4 });
+});
+
+test('a checkpoint behind a reader of another process tells that it could not finish', async () => {
+  const { pool, other } = await shared({ busyTimeout: 150 });
+  await other.exec('BEGIN; SELECT * FROM t');
+  await pool.run(insert);
+  const passive = await pool.checkpoint('PASSIVE');
+  expect(passive.checkpointed).toBeLessThan(passive.log);
+  expect((await pool.checkpoint('TRUNCATE')).busy).toBe(1);
+  await other.exec('COMMIT');
+  expect(await pool.checkpoint('TRUNCATE')).toEqual({ busy: 0, log: 0, checkpointed: 0 });
+});
+
+/** In rollback mode a writer keeps readers out while it commits: a pool may read such a file. */
+async function exclusive(busyTimeout: number): Promise<{ pool: Pool; other: OtherConnection }> {
+  const file = freshFile();
+  const db = new Database(file);
+  db.exec('PRAGMA journal_mode = DELETE; CREATE TABLE t (id INTEGER PRIMARY KEY)');
+  db.close();
+  const pool = createPool(file, { readonly: true, busyTimeout });
+  onTestFinished(() => pool.close({ force: true }));
+  await pool.ready();
+  for (let i = 0; i < 100; i++) await pool.get('SELECT count(*) AS n FROM t');
+  expect(pool.stats().reads.inline).toBeGreaterThan(0);
+  const other = new OtherConnection(file);
+  await other.exec('BEGIN EXCLUSIVE; INSERT INTO t VALUES (NULL)');
+  return { pool, other };
+}
+
+const reads: Record<string, (pool: Pool) => Promise<unknown>> = {
+  'a quick read': (pool) => pool.get('SELECT count(*) AS n FROM t'),
+  'a new read': (pool) => pool.all('SELECT id FROM t'),
+  'a snapshot': (pool) => pool.snapshot((tx) => tx.get('SELECT count(*) FROM t')),
+  'a stream': (pool) => pool.iterate('SELECT id FROM t').next(),
+};
+
+for (const [name, read] of Object.entries(reads)) {
+  test(`${name} waits for an exclusive lock, and no longer than busyTimeout`, async () => {
+    const patient = await exclusive(5000);
+    const call = outcome(read(patient.pool));
+    const released = later(150, () => patient.other.exec('COMMIT'));
+    expect(await call).toBe('resolved');
+    await released;
+    expect(await patient.pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 1 });
+    const hasty = await exclusive(100);
+    expect(await outcome(read(hasty.pool))).toBe('SQLITE_BUSY');
+    await hasty.other.exec('COMMIT');
+    expect(await outcome(read(hasty.pool))).toBe('resolved');
+  });
+}
