@@ -32,10 +32,14 @@ export class Holders {
   readonly #refuseSelfWait: (sql: string) => void;
   readonly sessions: Sessions;
 
-  constructor(database: Database, refuseSelfWait: (sql: string) => void) {
+  constructor(
+    database: Database,
+    refuseSelfWait: (sql: string) => void,
+    writesBefore: () => Promise<void>,
+  ) {
     this.#database = database;
     this.#refuseSelfWait = refuseSelfWait;
-    this.sessions = new Sessions(database);
+    this.sessions = new Sessions(database, writesBefore);
     database.onFailed = (error) => this.revokeAll(error);
   }
 

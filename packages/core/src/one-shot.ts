@@ -109,8 +109,7 @@ export class OneShot {
         this.#settled((settle) => {
           unit = this.#submit(first, batch, settle);
         });
-      const takeBack = () => unit !== undefined && this.#database.writer.groups.cancel(unit);
-      return this.#database.limited(options, 'write', sql, start, takeBack);
+      return this.#database.limited(options, 'write', sql, start, () => this.#takeBack(unit));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -205,8 +204,15 @@ export class OneShot {
       this.#write(statement, method, params, (sent) => {
         unit = sent;
       });
-    const takeBack = () => unit !== undefined && this.#database.writer.groups.cancel(unit);
+    const takeBack = () => this.#takeBack(unit);
     return this.#database.limited(options, 'write', statement.sql, start, takeBack);
+  }
+
+  /** Takes back a write that was not sent; reads that waited for it need not any more. */
+  #takeBack(unit: Unit | undefined): boolean {
+    if (unit === undefined || !this.#database.writer.groups.cancel(unit)) return false;
+    this.#releaseReads();
+    return true;
   }
 
   #write(

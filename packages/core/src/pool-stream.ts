@@ -35,7 +35,6 @@ export function poolStream<Row>(
 
   const open = async (): Promise<RemoteCursor> => {
     if (!reads || database.readers === undefined) return whole();
-    await oneShot.writesBefore();
     session = await holders.sessions.stream(options);
     const cursor = session.cursor(statement, method, bound, chunkSize);
     let first = true;

@@ -52,7 +52,11 @@ function identity(file: string): string {
 function open(options: ResolvedOptions): Opened {
   const database = new Database(options);
   const oneShot: OneShot = new OneShot(database, (sql, work) => holders.alone('script', sql, work));
-  const holders: Holders = new Holders(database, (sql) => oneShot.refuseSelfWait(sql));
+  const holders: Holders = new Holders(
+    database,
+    (sql) => oneShot.refuseSelfWait(sql),
+    () => oneShot.writesBefore(),
+  );
   return { database, oneShot, holders };
 }
 

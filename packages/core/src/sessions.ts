@@ -16,9 +16,11 @@ export class Sessions {
   /** What is held, to be taken away when the pool closes. */
   readonly #held = new Set<Revocable>();
   #opening = 0;
+  readonly #writesBefore: () => Promise<void>;
 
-  constructor(database: Database) {
+  constructor(database: Database, writesBefore: () => Promise<void>) {
     this.#database = database;
+    this.#writesBefore = writesBefore;
   }
 
   /** Connections that are held, or were asked for. */
@@ -145,7 +147,9 @@ export class Sessions {
   async #connect(snapshot: boolean): Promise<ReadSession> {
     const database = this.#database;
     if (database.refusal !== undefined) throw database.refusal;
+    const written = this.#writesBefore();
     if (database.state === 'opening') await database.ready;
+    await written;
     if (database.refusal !== undefined) throw database.refusal;
     const reader = database.readers?.forSession();
     if (reader === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');

@@ -1,0 +1,196 @@
+import type { Pool, PoolOptions } from '@poolite/core';
+import { describe, expect, test } from 'vitest';
+import { freshFile, openPool } from './support/folder.ts';
+import { Gate, refuseUnhandled, SLOW, turn } from './support/observer.ts';
+
+refuseUnhandled();
+
+const INSERT = 'INSERT INTO t (a) VALUES (?)';
+const COUNT = 'SELECT count(*) AS n FROM t';
+const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
+
+async function open(options: PoolOptions = {}): Promise<Pool> {
+  const pool = openPool(freshFile(), options);
+  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b)');
+  return pool;
+}
+
+/** Makes a read so usual and quick that it runs on the calling thread. */
+async function warm(pool: Pool, sql: string): Promise<void> {
+  const { inline } = pool.stats().reads;
+  for (let i = 0; pool.stats().reads.inline < inline + 3; i++) {
+    if (i > 5000) throw new Error(`it never became quick: ${sql}`);
+    await pool.get(sql);
+  }
+}
+
+/** A write that is under way for some milliseconds. */
+const slowWrite = (pool: Pool, a: number) =>
+  pool.run(`INSERT INTO t (a, b) VALUES (?, ${SLOW})`, [a, 60_000]);
+
+const READS: [what: string, count: (pool: Pool) => Promise<unknown>][] = [
+  ['get', (pool) => pool.get<{ n: number }>(COUNT).then((row) => row?.n)],
+  ['all', (pool) => pool.all('SELECT a FROM t').then((rows) => rows.length)],
+  ['values', (pool) => pool.values(COUNT).then((rows) => rows[0]?.[0])],
+  ['query', (pool) => pool.query<{ n: number }>(COUNT).then(({ rows }) => rows[0]?.n)],
+  [
+    'get with options',
+    (pool) => pool.get<{ n: number }>(COUNT, [], { timeout: 20_000 }).then((row) => row?.n),
+  ],
+  [
+    'iterate',
+    async (pool) => {
+      let n = 0;
+      for await (const _ of pool.iterate('SELECT a FROM t')) n++;
+      return n;
+    },
+  ],
+];
+
+const WRITES: [what: string, write: (pool: Pool, a: number) => Promise<unknown>][] = [
+  ['run', slowWrite],
+  [
+    'batch',
+    (pool, a) =>
+      pool.batch([{ sql: `INSERT INTO t (a, b) VALUES (?, ${SLOW})`, params: [a, 60_000] }]),
+  ],
+  [
+    'all',
+    (pool, a) => pool.all(`INSERT INTO t (a, b) VALUES (?, ${SLOW}) RETURNING a`, [a, 60_000]),
+  ],
+];
+
+describe('a read sees the writes that were issued before it and not awaited', () => {
+  test.each(READS)('%s', async (_, count) => {
+    for (const inlineReads of ['off', 'auto'] as const) {
+      const pool = await open({ inlineReads });
+      if (inlineReads === 'auto')
+        for (const sql of [COUNT, 'SELECT a FROM t']) await warm(pool, sql);
+      let expected = 0;
+      for (const [what, write] of WRITES) {
+        const written = [write(pool, expected), write(pool, expected + 1)];
+        expected += 2;
+        expect(await count(pool), `${what}, inline reads ${inlineReads}`).toBe(expected);
+        await Promise.all(written);
+      }
+    }
+  });
+
+  test('also where each statement of a long series alternates', async () => {
+    const pool = await open();
+    await warm(pool, COUNT);
+    const seen: Promise<{ n: number } | undefined>[] = [];
+    const writes: Promise<unknown>[] = [];
+    for (const a of range(1500)) {
+      writes.push(pool.run(INSERT, [a]));
+      seen.push(pool.get<{ n: number }>(COUNT));
+    }
+    (await Promise.all(seen)).forEach((row, a) => {
+      expect(row?.n).toBeGreaterThan(a);
+    });
+    await Promise.all(writes);
+  });
+
+  test('also where the write fails: the read is answered', async () => {
+    const pool = await open();
+    await pool.run(INSERT, [1]);
+    const failed = pool.run(INSERT, [1]).catch((error: Error) => error);
+    expect(await pool.get(COUNT)).toEqual({ n: 1 });
+    expect(await failed).toMatchObject({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' });
+  });
+
+  test('also where the write is taken back before it is sent', async () => {
+    const pool = await open();
+    const controller = new AbortController();
+    const taken = pool
+      .run(INSERT, [1], { signal: controller.signal })
+      .catch((error: Error) => error);
+    const read = pool.get(COUNT);
+    controller.abort();
+    expect(await taken).toMatchObject({ code: 'POOL_ABORTED' });
+    expect(await read).toEqual({ n: 0 });
+  });
+
+  test('and does not wait for those issued after it', async () => {
+    const pool = await open({ inlineReads: 'off' });
+    const before = slowWrite(pool, 1);
+    const order: string[] = [];
+    const read = pool.get<{ n: number }>(COUNT);
+    const answered = read.then(() => order.push('read'));
+    await before;
+    const after = range(200, 10).map((a) => slowWrite(pool, a).then(() => order.push('write')));
+    expect((await read)?.n).toBeGreaterThanOrEqual(1);
+    await answered;
+    expect(order.length).toBeLessThan(200);
+    await Promise.all(after);
+  });
+
+  test.each(['off', 'auto'] as const)(
+    'but never waits for writes behind an open transaction (inline reads %s)',
+    async (inlineReads) => {
+      const pool = await open({ inlineReads });
+      if (inlineReads === 'auto') await warm(pool, COUNT);
+      const gate = new Gate();
+      const begun = new Gate();
+      const transaction = pool.transaction(async (tx) => {
+        await tx.run(INSERT, [1]);
+        begun.open();
+        await gate.opened;
+      });
+      await begun.opened;
+      const behind = pool.run(INSERT, [2]);
+      for (const [what, count] of READS) expect(await count(pool), what).toBe(0);
+      await turn(2);
+      // Nor does one wait that was held when the transaction came.
+      expect(await pool.snapshot((tx) => tx.get(COUNT))).toEqual({ n: 0 });
+      gate.open();
+      await Promise.all([transaction, behind]);
+      expect(await pool.get(COUNT)).toEqual({ n: 2 });
+    },
+  );
+
+  test('nor for one that gets the writer while the read waits', async () => {
+    const pool = await open({ inlineReads: 'off' });
+    const gate = new Gate();
+    const first = slowWrite(pool, 1);
+    const transaction = pool.transaction(async (tx) => {
+      await tx.run(INSERT, [2]);
+      await gate.opened;
+    });
+    await turn();
+    const behind = pool.run(INSERT, [3]);
+    const read = pool.get<{ n: number }>(COUNT);
+    expect((await read)?.n).toBeLessThanOrEqual(1);
+    gate.open();
+    await Promise.all([first, transaction, behind]);
+  });
+});
+
+describe('a snapshot and a read lease', () => {
+  test('see the writes that were issued before them', async () => {
+    const pool = await open();
+    const written = slowWrite(pool, 1);
+    expect(await pool.snapshot((tx) => tx.get(COUNT))).toEqual({ n: 1 });
+    const again = slowWrite(pool, 2);
+    const lease = await pool.lease('read');
+    expect(await lease.get(COUNT)).toEqual({ n: 2 });
+    await lease.release();
+    await Promise.all([written, again]);
+  });
+});
+
+describe('readYourWrites: false', () => {
+  test.each(['off', 'auto'] as const)(
+    'a read waits for no write (inline %s)',
+    async (inlineReads) => {
+      const pool = await open({ readYourWrites: false, inlineReads });
+      if (inlineReads === 'auto') await warm(pool, COUNT);
+      const order: string[] = [];
+      const writes = range(40).map((a) => slowWrite(pool, a).then(() => order.push('write')));
+      const read = pool.get<{ n: number }>(COUNT).then(() => order.push('read'));
+      await Promise.all([read, ...writes]);
+      expect(order.indexOf('read')).toBeLessThan(39);
+      expect(await pool.get(COUNT)).toEqual({ n: 40 });
+    },
+  );
+});
