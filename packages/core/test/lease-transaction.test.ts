@@ -1,0 +1,222 @@
+import type { Pool } from '@poolite/core';
+import type Database from 'better-sqlite3';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { failure, freshFile, openPool, outcome } from './support/folder.ts';
+import { observe, refuseUnhandled } from './support/observer.ts';
+
+refuseUnhandled();
+
+const INSERT = 'INSERT INTO t (a) VALUES (?)';
+const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
+
+let pool: Pool;
+let observer: Database.Database;
+
+beforeEach(async () => {
+  pool = openPool(freshFile());
+  await pool.exec(`
+    CREATE TABLE t (a INTEGER PRIMARY KEY, b);
+    CREATE TABLE parent (id INTEGER PRIMARY KEY);
+    CREATE TABLE child (p REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+  `);
+  observer = observe(pool);
+});
+
+const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
+
+describe('a transaction written by hand through a lease', () => {
+  type Line = [sql: string, inTransaction: boolean];
+
+  test.each<[what: string, lines: Line[], kept: number[]]>([
+    [
+      'commit',
+      [
+        ['BEGIN', true],
+        ['INSERT INTO t (a) VALUES (1)', true],
+        ['COMMIT', false],
+      ],
+      [1],
+    ],
+    [
+      'rollback',
+      [
+        ['BEGIN', true],
+        ['INSERT INTO t (a) VALUES (1)', true],
+        ['ROLLBACK', false],
+      ],
+      [],
+    ],
+    [
+      'nothing in it',
+      [
+        ['BEGIN', true],
+        ['COMMIT', false],
+        ['BEGIN', true],
+        ['ROLLBACK', false],
+      ],
+      [],
+    ],
+    [
+      'other words',
+      [
+        ['begin immediate transaction;', true],
+        ['INSERT INTO t (a) VALUES (1)', true],
+        ['/* so */ end', false],
+      ],
+      [1],
+    ],
+    [
+      'savepoints',
+      [
+        ['BEGIN', true],
+        ['SAVEPOINT s', true],
+        ['INSERT INTO t (a) VALUES (1)', true],
+        ['ROLLBACK TO s', true],
+        ['INSERT INTO t (a) VALUES (2)', true],
+        ['RELEASE s', true],
+        ['COMMIT', false],
+      ],
+      [2],
+    ],
+    [
+      'a savepoint that begins it',
+      [
+        ['SAVEPOINT s', true],
+        ['INSERT INTO t (a) VALUES (1)', true],
+        ['RELEASE s', false],
+        ['SAVEPOINT s', true],
+        ['INSERT INTO t (a) VALUES (2)', true],
+        ['ROLLBACK', false],
+      ],
+      [1],
+    ],
+    [
+      'two in a row, and autocommit between',
+      [
+        ['BEGIN', true],
+        ['INSERT INTO t (a) VALUES (1)', true],
+        ['COMMIT', false],
+        ['INSERT INTO t (a) VALUES (2)', false],
+        ['BEGIN EXCLUSIVE', true],
+        ['INSERT INTO t (a) VALUES (3)', true],
+        ['ROLLBACK', false],
+        ['INSERT INTO t (a) VALUES (4)', false],
+      ],
+      [1, 2, 4],
+    ],
+  ])('%s: inTransaction is right at every step', async (_, lines, kept) => {
+    for (const method of ['run', 'query', 'exec'] as const) {
+      const lease = await pool.lease('write');
+      for (const [sql, inTransaction] of lines) {
+        // A script may begin a transaction, but not end one.
+        await lease[method === 'exec' && lease.inTransaction ? 'run' : method](sql);
+        expect(lease.inTransaction, `${method} ${sql}`).toBe(inTransaction);
+      }
+      await lease.release();
+      expect(stored(), method).toEqual(kept);
+      await pool.run('DELETE FROM t');
+    }
+  });
+
+  test('is seen by nobody before its COMMIT is answered, and by all then', async () => {
+    const work = async (a: number) => {
+      const lease = await pool.lease('write');
+      await lease.run('BEGIN IMMEDIATE');
+      await lease.run(INSERT, [a]);
+      expect(stored()).not.toContain(a);
+      await lease.run('COMMIT');
+      expect(stored()).toContain(a);
+      await lease.release();
+    };
+    await Promise.all(range(64).map(work));
+    expect(pool.stats().transactions.sharedCommits).toBeGreaterThan(0);
+  });
+
+  test('a lease whose commit was shared can be used again', async () => {
+    const work = async (n: number) => {
+      const lease = await pool.lease('write');
+      for (const a of [n * 3, n * 3 + 1]) {
+        await lease.run('BEGIN IMMEDIATE');
+        await lease.run(INSERT, [a]);
+        await lease.run('COMMIT');
+      }
+      expect(await lease.get('SELECT a FROM t WHERE a = ?', [n * 3])).toEqual({ a: n * 3 });
+      await lease.run(INSERT, [n * 3 + 2]);
+      await lease.release();
+    };
+    await Promise.all(range(20).map(work));
+    expect(pool.stats().transactions.sharedCommits).toBeGreaterThan(0);
+    expect(stored()).toEqual(range(60));
+  });
+
+  test('COMMIT that fails rolls back, and a ROLLBACK behind it does not throw', async () => {
+    const lease = await pool.lease('write');
+    for (const begin of ['BEGIN', 'BEGIN IMMEDIATE']) {
+      await lease.run(begin);
+      await lease.run(INSERT, [1]);
+      await lease.run('INSERT INTO child VALUES (404)');
+      expect(await outcome(lease.run('COMMIT'))).toBe('SQLITE_CONSTRAINT_FOREIGNKEY');
+      expect(lease.inTransaction).toBe(false);
+      await lease.run('ROLLBACK');
+      expect(await outcome(lease.run('ROLLBACK')), 'once only').toBe('SQLITE_ERROR');
+    }
+    await lease.run(INSERT, [2]);
+    await lease.release();
+    expect(stored()).toEqual([2]);
+  });
+
+  test('a statement that rolls it back is known, and a ROLLBACK behind it does not throw', async () => {
+    const lease = await pool.lease('write');
+    await lease.run('BEGIN');
+    await lease.run(INSERT, [1]);
+    const sql = 'INSERT OR ROLLBACK INTO t (a) VALUES (1)';
+    expect(await outcome(lease.run(sql))).toBe('SQLITE_CONSTRAINT_PRIMARYKEY');
+    expect(lease.inTransaction).toBe(false);
+    await lease.run('ROLLBACK');
+    await lease.run('BEGIN');
+    await lease.run(INSERT, [2]);
+    await lease.run('COMMIT');
+    await lease.release();
+    expect(stored()).toEqual([2]);
+  });
+
+  test.each([
+    ['COMMIT', []],
+    ['ROLLBACK', []],
+    ['BEGIN', ['BEGIN']],
+    ['BEGIN', ['BEGIN', 'INSERT INTO t (a) VALUES (1)']],
+    ['RELEASE nowhere', []],
+  ])("%s where it has no place is SQLite's own error (after %j)", async (sql, before) => {
+    const lease = await pool.lease('write');
+    for (const each of before) await lease.run(each);
+    expect(await failure(lease.run(sql))).toMatchObject({
+      name: 'SqliteError',
+      code: 'SQLITE_ERROR',
+    });
+    await lease.release();
+    await pool.run(INSERT, [2]);
+    expect(stored()).toEqual([2]);
+  });
+
+  test('statements that are not awaited keep their order', async () => {
+    const lease = await pool.lease('write');
+    const all = ['BEGIN', 'SAVEPOINT s', 'INSERT INTO t (a) VALUES (1)', 'ROLLBACK TO s'].map(
+      (sql) => lease.run(sql),
+    );
+    all.push(lease.run(INSERT, [2]), lease.run('COMMIT'), lease.run(INSERT, [3]));
+    await Promise.all(all);
+    await lease.release();
+    expect(stored()).toEqual([2, 3]);
+  });
+
+  test('one begun by a script does not stop others from sharing commits', async () => {
+    const lease = await pool.lease('write');
+    await lease.exec('BEGIN; INSERT INTO t (a) VALUES (1000)');
+    expect(lease.inTransaction).toBe(true);
+    await lease.run('COMMIT');
+    await lease.release();
+    await pool.exec('DROP TABLE child');
+    await Promise.all(range(20).map((a) => pool.transaction((tx) => tx.run(INSERT, [a]))));
+    expect(pool.stats().transactions.sharedCommits).toBeGreaterThan(0);
+  });
+});
