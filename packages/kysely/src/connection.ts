@@ -15,6 +15,7 @@ interface Transaction {
   readonly commit: readonly string[];
   readonly rollback: readonly string[];
   readonly session: Session;
+  readonly readOnly?: boolean;
 }
 
 /**
@@ -155,6 +156,7 @@ export class PooliteConnection implements DatabaseConnection {
 
   async #recall(session: Session, route: Route): Promise<void> {
     if (!this.#stale || this.#last === undefined || !asks(route)) return;
+    if (this.#transaction?.readOnly === true) return;
     await session.recall(route, this.#last);
     this.#stale = false;
   }
@@ -165,6 +167,7 @@ export class PooliteConnection implements DatabaseConnection {
   }
 
   async #beginWriting(): Promise<void> {
+    this.#session?.lease.enter();
     const session = this.#session ?? (await this.#hold({ enter: true }));
     await this.#run('begin', session, ['BEGIN IMMEDIATE']);
     this.#transaction = { session, commit: ['COMMIT'], rollback: ['ROLLBACK'] };
@@ -182,6 +185,7 @@ export class PooliteConnection implements DatabaseConnection {
       session,
       commit: ['COMMIT', ...end],
       rollback: ['ROLLBACK', ...end],
+      readOnly: true,
     };
   }
 

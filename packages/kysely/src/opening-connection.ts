@@ -8,6 +8,7 @@ const OF_THE_FILE: ReadonlySet<string> = new Set([
   'application_id',
   'auto_vacuum',
   'incremental_vacuum',
+  'journal_mode',
   'optimize',
   'page_size',
   'user_version',

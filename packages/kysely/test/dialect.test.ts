@@ -105,7 +105,11 @@ describe('onCreateConnection', () => {
   };
 
   test('is called once, before the first query, and may prepare the file', async () => {
-    const { db, calls } = opened(['CREATE TABLE t (a)', 'PRAGMA user_version = 7']);
+    const { db, calls } = opened([
+      'PRAGMA journal_mode = WAL',
+      'CREATE TABLE t (a)',
+      'PRAGMA user_version = 7',
+    ]);
     await Promise.all([one.execute(db), one.execute(db)]);
     expect((await sql`PRAGMA user_version`.execute(db)).rows).toEqual([{ user_version: 7 }]);
     expect(calls()).toBe(1);

@@ -111,6 +111,32 @@ describe('db.connection()', () => {
     });
   });
 
+  test('that holds the writer refuses outer writes in its transactions at once', async () => {
+    const { db } = await openAccounts(0, { acquireTimeout: 0, transactionTimeout: 0 });
+    await db.connection().execute(async (own) => {
+      for (const name of ['a', 'b'])
+        await own.insertInto('account').values(account(name)).execute();
+      await own.transaction().execute(async (trx) => {
+        const outer = db.insertInto('account').values(account('outer')).execute();
+        expect(await outcome(outer)).toBe('POOL_DEADLOCK');
+        await trx.insertInto('account').values(account('c')).execute();
+      });
+    });
+    expect(await count(db)).toBe(3);
+  });
+
+  test('may ask for its last rowid in a transaction that only reads', async () => {
+    const { db } = await openAccounts(0);
+    await db.connection().execute(async (own) => {
+      await own.insertInto('account').values(account('a')).execute();
+      const reading = own.transaction().setAccessMode('read only');
+      expect(await outcome(reading.execute((trx) => lastInsertRowid.execute(trx)))).toBe(
+        'resolved',
+      );
+      expect((await lastInsertRowid.execute(own)).rows).toEqual([{ id: 1 }]);
+    });
+  });
+
   test('that only reads, or writes once, keeps nobody from writing', async () => {
     const { db } = await openAccounts(0, { acquireTimeout: 0, transactionTimeout: 0 });
     await db.connection().execute(async (own) => {

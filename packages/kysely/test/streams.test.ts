@@ -85,6 +85,14 @@ test('an aborted query is waited for no longer, and runs to its end', async () =
   expect(await count(db)).toBe(3);
 });
 
+test.each(['cancel query', 'kill session'] as const)('to %s is refused', async (strategy) => {
+  const { db } = await openAccounts(0);
+  const { signal } = new AbortController();
+  const options = { signal, inflightQueryAbortStrategy: strategy };
+  const query = sql`SELECT 1`.execute(db, options);
+  await expect(query).rejects.toThrow(/doesn't support `inflightQueryAbortStrategy`/);
+});
+
 test('a stream that is aborted frees its connection', async () => {
   const { db, pool } = await openAccounts(20, { ...limits, readers: 1 });
   const given = new AbortController();
