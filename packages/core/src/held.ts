@@ -20,6 +20,8 @@ export interface Channel {
 /** Statements on a connection that somebody holds. */
 export abstract class Held implements Statements {
   protected readonly database: Database;
+  /** Streams that were begun here and are not over. */
+  readonly #streams = new Set<RemoteCursor>();
 
   constructor(database: Database) {
     this.database = database;
@@ -27,6 +29,8 @@ export abstract class Held implements Statements {
 
   /** What it is called in messages. */
   protected abstract readonly what: string;
+  /** Throws where it is over. */
+  protected abstract check(sql: string): void;
   /** Throws where it is over. */
   protected abstract channel(sql: string): Channel | Promise<Channel>;
   /** Whether a transaction is open that no script may end. */
@@ -93,11 +97,31 @@ export abstract class Held implements Statements {
     const source = {
       open: async () => {
         const channel = await this.channel(sql);
-        return channel.cursor(statement, method, bound, chunkSize);
+        return this.#stream(sql, channel.cursor(statement, method, bound, chunkSize));
       },
       release: () => {},
     };
     return new RowStream(source, database, sql, options);
+  }
+
+  /** A stream lives no longer than what it was begun on. */
+  #stream(sql: string, cursor: RemoteCursor): RemoteCursor {
+    const stream: RemoteCursor = {
+      fetch: async () => {
+        this.check(sql);
+        return cursor.fetch();
+      },
+      close: () => {
+        if (this.#streams.delete(stream)) cursor.close();
+      },
+    };
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** Ends the streams that nobody has read to their end: the connection is another's next. */
+  protected closeStreams(): void {
+    for (const stream of this.#streams) stream.close();
   }
 
   #run(
@@ -145,10 +169,16 @@ export class TransactionHandle extends Held implements Transaction {
   /** Refuses what comes hereafter; `how` tells what became of it. */
   end(how: string): void {
     this.#ended = how;
+    this.closeStreams();
   }
 
   protected channel(sql: string): Channel {
-    this.#outer?.channel(sql);
+    this.check(sql);
+    return this.#channel;
+  }
+
+  protected check(sql: string): void {
+    this.#outer?.check(sql);
     if (this.#ended !== undefined) {
       throw new PoolError(
         'POOL_MISUSE',
@@ -156,7 +186,6 @@ export class TransactionHandle extends Held implements Transaction {
           `returns. SQL: ${shorten(sql)}`,
       );
     }
-    return this.#channel;
   }
 
   protected control(statement: Statement): undefined {

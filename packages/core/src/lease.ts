@@ -47,6 +47,7 @@ abstract class BaseLease extends Held implements PublicLease {
   protected finish(error: Error): void {
     this.over ??= error;
     this.#holding.live = false;
+    this.closeStreams();
   }
 
   /** Whether its end came before its release: nothing is left to give back, and no one's fault. */

@@ -204,7 +204,9 @@ export class OneShot {
       this.#write(statement, method, params, (sent) => {
         unit = sent;
       });
-    const takeBack = () => this.#takeBack(unit);
+    // Of a read, which is here because there are no readers, nothing can be stored.
+    const reads = statement.isRead && options?.access !== 'write';
+    const takeBack = () => this.#takeBack(unit) || reads;
     return this.#database.limited(options, 'write', statement.sql, start, takeBack);
   }
 

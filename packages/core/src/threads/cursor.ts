@@ -41,7 +41,8 @@ export class Cursor {
     }
     const rows: unknown[] = [];
     while (rows.length < count) {
-      const next = this.#iterator.next();
+      const next = this.#next(rows.length > 0);
+      if (next === undefined) break;
       if (next.done === true) {
         this.#done = true;
         break;
@@ -49,6 +50,18 @@ export class Cursor {
       rows.push(next.value);
     }
     return rows;
+  }
+
+  /** The next row; undefined where it fails and rows before it must be given first. */
+  #next(isBehind: boolean): IteratorResult<unknown> | undefined {
+    try {
+      return this.#iterator.next();
+    } catch (error) {
+      if (!isBehind) throw error;
+      this.#drained = [];
+      this.#failure = { error };
+      return undefined;
+    }
   }
 
   /**

@@ -23,10 +23,12 @@ export interface RemoteRoute {
   lost(cause: unknown, committing: boolean): Error;
 }
 
+/** Never used twice: a stream that is left late must not end that of who has the writer now. */
+let nextCursor = 1;
+
 /** Statements on one connection of another thread, which the caller holds. */
 export class RemoteConnection {
   readonly #route: RemoteRoute;
-  #nextCursor = 1;
 
   constructor(route: RemoteRoute) {
     this.#route = route;
@@ -84,7 +86,7 @@ export class RemoteConnection {
   /** Opens a stream and fetches its first rows. */
   cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor {
     const { session, thread } = this.#route;
-    const cursor = this.#nextCursor++;
+    const cursor = nextCursor++;
     let opened = false;
     const next = (task: number): Command => {
       if (opened) return { type: 'fetch', task, session, cursor, rows };
