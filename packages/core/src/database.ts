@@ -5,7 +5,7 @@ import { channels } from './observing/channels.js';
 import { Events } from './observing/events.js';
 import { Latency } from './observing/stats.js';
 import { openError } from './open-error.js';
-import type { ResolvedOptions } from './options.js';
+import { checkMilliseconds, type ResolvedOptions } from './options.js';
 import { InlineReader } from './reading/inline.js';
 import { Readers } from './reading/readers.js';
 import { Catalogue, type Statement } from './statements/catalogue.js';
@@ -155,6 +155,11 @@ export class Database {
   ): Promise<T> {
     const signal = options?.signal;
     const timeout = options?.timeout ?? this.options.statementTimeout;
+    try {
+      checkMilliseconds('timeout', timeout);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (signal?.aborted === true) return Promise.reject(this.abortedError(signal, sql));
     if (signal === undefined && timeout === 0) return start();
     // The promise below is settled by whichever comes first, so no chain of promises leads from an

@@ -10,6 +10,7 @@ import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { WriteLease } from './lease.js';
+import { checkLimits } from './options.js';
 import { openedHere, type Revocable, Sessions } from './sessions.js';
 import type {
   CallOptions,
@@ -80,25 +81,41 @@ export class Holders {
     return this.sessions.lease(options);
   }
 
-  /** Runs `work` with the writer to itself, outside any transaction. */
-  async alone<T>(
+  /**
+   * Runs `work` with the writer to itself, outside any transaction. Where its caller gives up
+   * before it has the writer, it never begins.
+   */
+  alone<T>(
     kind: TurnKind,
     sql: string,
     work: (holder: WriterHolder) => Promise<T>,
-    limit = 0,
+    options?: CallOptions,
   ): Promise<T> {
-    this.#refuseSelfWait(sql);
-    const holder = await this.#acquire(kind, {}, { limit, opener: undefined });
-    try {
-      return await work(holder);
-    } finally {
-      holder.leave();
-    }
+    const waiting = new AbortController();
+    const { signal } = waiting;
+    let begun = false;
+    const start = async () => {
+      this.#refuseSelfWait(sql);
+      const holder = await this.#acquire(kind, { signal }, { limit: 0, opener: undefined });
+      try {
+        if (signal.aborted) throw this.#database.abortedError(signal, sql);
+        begun = true;
+        return await work(holder);
+      } finally {
+        holder.leave();
+      }
+    };
+    const takeBack = () => {
+      waiting.abort();
+      return !begun;
+    };
+    return this.#database.limited(options, 'write', sql, start, takeBack);
   }
 
   async checkpoint(mode: CheckpointMode): Promise<CheckpointResult> {
     const work = (holder: WriterHolder) => holder.checkpoint(mode);
-    const reply = await this.alone('checkpoint', `PRAGMA wal_checkpoint(${mode})`, work);
+    const sql = `PRAGMA wal_checkpoint(${mode})`;
+    const reply = await this.alone('checkpoint', sql, work, { timeout: 0 });
     const { busy, log, checkpointed } = reply as CheckpointResult;
     return { busy, log, checkpointed };
   }
@@ -133,7 +150,7 @@ export class Holders {
 
   /** The writer for a lease, again where its last commit gave it up. */
   holdWriter(kind: TurnKind, options: LeaseOptions, revocable: Revocable): Promise<WriterHolder> {
-    const limit = options.timeout ?? this.#database.options.transactionTimeout;
+    const limit = this.#limitOf(options);
     return this.#acquire(kind, options, { limit, opener: openedHere() }, revocable);
   }
 
@@ -142,12 +159,17 @@ export class Holders {
     const opener = openedHere();
     let lease: WriteLease | undefined;
     const revocable = { revoke: (error: Error) => lease?.revoke(error) };
-    const limit = options.timeout ?? this.#database.options.transactionTimeout;
+    const limit = this.#limitOf(options);
     const holding = newHolding(this.#database, 'write lease');
     if (options.enter === true) enterHolding(holding);
     const turn = this.#acquire('lease', options, { limit, opener }, revocable);
     lease = new WriteLease(this.#database, this, await granted(holding, turn), options, holding);
     return lease;
+  }
+
+  #limitOf(options: LeaseOptions): number {
+    checkLimits(options);
+    return options.timeout ?? this.#database.options.transactionTimeout;
   }
 
   /** Resolves when the writer is there; what is sent in the same tick travels at once. */
@@ -221,7 +243,7 @@ export class Holders {
   ): Promise<T> {
     checkWork(work, kind);
     this.#refuseSelfWait(kind);
-    const limit = options.timeout ?? this.#database.options.transactionTimeout;
+    const limit = this.#limitOf(options);
     const opener = openedHere();
     const holding = newHolding(this.#database, kind);
     const inContext = contextHere();

@@ -29,7 +29,11 @@ interface HeldRead {
 type Settle = (result: unknown) => void;
 
 /** Runs work that needs the writer for itself. */
-type OnTurn = <T>(sql: string, work: (holder: WriterHolder) => Promise<T>) => Promise<T>;
+type OnTurn = <T>(
+  sql: string,
+  work: (holder: WriterHolder) => Promise<T>,
+  options: CallOptions | undefined,
+) => Promise<T>;
 
 /** Routes statements that stand alone: to the calling thread, a reader, or a group of writes. */
 export class OneShot {
@@ -199,6 +203,7 @@ export class OneShot {
     params: BoundParams,
     options: CallOptions | undefined,
   ): Promise<unknown> {
+    if (isAlone(statement)) return this.#alone(statement, method, params, options);
     let unit: Unit | undefined;
     const start = () =>
       this.#write(statement, method, params, (sent) => {
@@ -223,9 +228,7 @@ export class OneShot {
     params: BoundParams,
     sent?: (unit: Unit) => void,
   ): Promise<unknown> {
-    const { kind } = statement.classification;
-    // A read comes here for `run`, or because there are no readers: it writes nothing either way.
-    if (kind !== 'write' && kind !== 'read') return this.#alone(statement, method, params);
+    if (isAlone(statement)) return this.#alone(statement, method, params);
     return this.#settled((settle) => {
       const unit = this.#submit({ statement, method, params }, undefined, settle);
       sent?.(unit);
@@ -259,7 +262,12 @@ export class OneShot {
   }
 
   /** VACUUM, ATTACH, settings: a turn of their own, outside any transaction. */
-  async #alone(statement: Statement, method: Method, params: BoundParams): Promise<unknown> {
+  async #alone(
+    statement: Statement,
+    method: Method,
+    params: BoundParams,
+    options?: CallOptions,
+  ): Promise<unknown> {
     const { kind } = statement.classification;
     const { sql } = statement;
     if (kind !== 'alone' && kind !== 'empty') {
@@ -269,7 +277,7 @@ export class OneShot {
           `pool.transaction() or pool.lease('write'). SQL: ${shorten(sql)}`,
       );
     }
-    return this.#onTurn(sql, (holder) => holder.execute(statement, method, params));
+    return this.#onTurn(sql, (holder) => holder.execute(statement, method, params), options);
   }
 
   #read(statement: Statement, method: Method, params: BoundParams, settle: Settle): ReadTask {
@@ -389,4 +397,10 @@ export class OneShot {
       settle(result);
     };
   }
+}
+
+/** Whether it cannot share a commit. A read may: for `run`, or because there are no readers. */
+function isAlone(statement: Statement): boolean {
+  const { kind } = statement.classification;
+  return kind !== 'write' && kind !== 'read';
 }

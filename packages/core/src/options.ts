@@ -122,6 +122,17 @@ function integer(least: number, most: number, unit = ''): Check {
 const MOST_MS = 2 ** 31 - 1;
 const milliseconds = integer(0, MOST_MS, ' of ms');
 
+/** Refuses a limit in time, given with a call, that is no number of ms. */
+export function checkMilliseconds(name: string, value: number | undefined): void {
+  if (value !== undefined) milliseconds(name, value);
+}
+
+/** Refuses the limits of a transaction, snapshot or lease that are none. */
+export function checkLimits(options: { timeout?: unknown; acquireTimeout?: unknown }): void {
+  checkMilliseconds('timeout', options.timeout as number | undefined);
+  checkMilliseconds('acquireTimeout', options.acquireTimeout as number | undefined);
+}
+
 const text: Check = (name, value) => {
   if (typeof value !== 'string' || value === '') refuse(name, value, 'a string');
 };

@@ -21,20 +21,22 @@ export function poolStream<Row>(
   const method = options.rows === 'array' ? Method.values : Method.all;
   const chunkSize = database.chunkSize(options);
   const reads = options.access === undefined ? statement.isRead : options.access === 'read';
-  const { signal } = options;
+  const { signal, timeout } = options;
+  const writes = !reads || database.readers === undefined;
   let session: ReadSession | undefined;
 
   /** What writes runs to its end first, as SQLite itself does before the first row of RETURNING. */
   const whole = (): RemoteCursor => ({
     fetch: async (): Promise<Chunk> => {
-      const rows = await oneShot.rows(method, sql, bound, { signal, access: 'write' });
+      const limits = { signal, timeout, access: 'write' } as const;
+      const rows = await oneShot.rows(method, sql, bound, limits);
       return { rows: rows as unknown[], done: true };
     },
     close: () => {},
   });
 
   const open = async (): Promise<RemoteCursor> => {
-    if (!reads || database.readers === undefined) return whole();
+    if (writes) return whole();
     session = await holders.sessions.stream(options);
     const cursor = session.cursor(statement, method, bound, chunkSize);
     let first = true;
@@ -55,6 +57,6 @@ export function poolStream<Row>(
     };
   };
 
-  const source = { open, release: () => session?.leave() };
+  const source = { open, limits: writes, release: () => session?.leave() };
   return new RowStream<Row>(source, database, sql, options);
 }

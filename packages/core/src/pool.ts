@@ -126,9 +126,7 @@ export class Pool implements Statements, AsyncDisposable {
   async exec(script: string, options?: CallOptions): Promise<void> {
     if (this.#closed !== undefined) return this.#refuse();
     this.#database.checkScript(script);
-    const start = () =>
-      this.#holders.alone('script', script, (holder) => holder.exec(script, true));
-    await this.#database.limited(options, 'write', script, start);
+    await this.#holders.alone('script', script, (holder) => holder.exec(script, true), options);
   }
 
   /**

@@ -51,7 +51,9 @@ function identity(file: string): string {
 
 function open(options: ResolvedOptions): Opened {
   const database = new Database(options);
-  const oneShot: OneShot = new OneShot(database, (sql, work) => holders.alone('script', sql, work));
+  const oneShot: OneShot = new OneShot(database, (sql, work, options) =>
+    holders.alone('script', sql, work, options),
+  );
   const holders: Holders = new Holders(
     database,
     (sql) => oneShot.refuseSelfWait(sql),

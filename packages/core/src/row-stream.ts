@@ -5,6 +5,8 @@ import type { Chunk, RemoteCursor } from './threads/remote.js';
 /** Where a stream's rows come from, opened when the first row is asked for. */
 export interface StreamSource {
   open(): Promise<RemoteCursor>;
+  /** Whether it keeps the caller's limits itself: what writes knows what giving up means. */
+  readonly limits?: boolean;
   /** The stream is over: whatever it held is free. */
   release(): void;
 }
@@ -108,6 +110,7 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
   }
 
   #limited<T>(start: () => Promise<T>): Promise<T> {
+    if (this.#source.limits === true) return start();
     return this.#database.limited(this.#options, 'read', this.#sql, start);
   }
 

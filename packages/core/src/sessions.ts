@@ -2,6 +2,7 @@ import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { ReadLease } from './lease.js';
+import { checkLimits } from './options.js';
 import { ReadSession } from './reading/session.js';
 import type { LeaseOptions, SnapshotOptions, Transaction } from './surface.js';
 
@@ -112,6 +113,7 @@ export class Sessions {
   #open(snapshot: boolean, options: LeaseOptions): Promise<ReadSession> {
     const database = this.#database;
     const { deadlines } = database;
+    checkLimits(options);
     const { signal, acquireTimeout = database.options.acquireTimeout } = options;
     if (signal?.aborted === true) return Promise.reject(database.abortedError(signal, 'lease'));
     this.#opening++;

@@ -20,14 +20,14 @@ const underWay: Record<
   (pool: Awaited<ReturnType<typeof slowPool>>['pool']) => Record<string, Promise<unknown>>
 > = {
   'a slow read, and reads behind it': (pool) => ({
-    slow: pool.get('SELECT sleep(1500)'),
+    slow: pool.get('SELECT sleep(900)'),
     behind: pool.all('SELECT * FROM t'),
     stream: pool.iterate('SELECT * FROM t').next(),
     snapshot: pool.snapshot((tx) => tx.get('SELECT 1')),
     lease: pool.lease('read'),
   }),
   'a slow write, and writes behind it': (pool) => ({
-    slow: pool.run('INSERT INTO t (id, who) VALUES (1, sleep(1500))'),
+    slow: pool.run('INSERT INTO t (id, who) VALUES (1, sleep(900))'),
     behind: pool.run(insert, [2]),
     batch: pool.batch([{ sql: insert, params: [3] }]),
     runMany: pool.runMany(insert, [[4], [5]]),
@@ -41,7 +41,7 @@ const underWay: Record<
   'a slow statement in a transaction': (pool) => ({
     transaction: pool.transaction(async (tx) => {
       await tx.run(insert, [1]);
-      await tx.get('SELECT sleep(1500)');
+      await tx.get('SELECT sleep(900)');
     }),
     behind: pool.run(insert, [2]),
     limited: pool.transaction((tx) => tx.run(insert, [3]), { timeout: 60_000 }),
@@ -54,14 +54,14 @@ const underWay: Record<
     behind: pool.run(insert, [2]),
   }),
   'a slow statement in a snapshot': (pool) => ({
-    snapshot: pool.snapshot((tx) => tx.get('SELECT sleep(1500)')),
+    snapshot: pool.snapshot((tx) => tx.get('SELECT sleep(900)')),
     idle: pool.snapshot(async (tx) => {
       await tx.get('SELECT 1');
       await never();
     }),
   }),
   'a slow script': (pool) => ({
-    exec: pool.exec('INSERT INTO t (id) VALUES (1); SELECT sleep(1500);'),
+    exec: pool.exec('INSERT INTO t (id) VALUES (1); SELECT sleep(900);'),
     behind: pool.exec('INSERT INTO t (id) VALUES (2)'),
   }),
   'a bulk without an end': (pool) => ({
@@ -69,17 +69,17 @@ const underWay: Record<
     behind: pool.runMany(insert, [[1]]),
   }),
   'slow statements in leases': (pool) => ({
-    read: pool.lease('read').then((lease) => lease.get('SELECT sleep(1500)')),
-    write: pool.lease('write').then((lease) => lease.run('UPDATE t SET who = sleep(1500)')),
-    exec: pool.lease('read').then((lease) => lease.exec('SELECT sleep(1500)')),
-    stream: pool.lease('read').then((lease) => lease.iterate('SELECT sleep(1500)').next()),
+    read: pool.lease('read').then((lease) => lease.get('SELECT sleep(900)')),
+    write: pool.lease('write').then((lease) => lease.run('UPDATE t SET who = sleep(900)')),
+    exec: pool.lease('read').then((lease) => lease.exec('SELECT sleep(900)')),
+    stream: pool.lease('read').then((lease) => lease.iterate('SELECT sleep(900)').next()),
   }),
   'a slow stream': (pool) => ({
-    stream: pool.iterate('SELECT sleep(1500)').next(),
-    writing: pool.iterate('INSERT INTO t (id) VALUES (1) RETURNING sleep(1500)').next(),
+    stream: pool.iterate('SELECT sleep(900)').next(),
+    writing: pool.iterate('INSERT INTO t (id) VALUES (1) RETURNING sleep(900)').next(),
   }),
   'a slow statement that runs alone': (pool) => ({
-    attach: pool.run("ATTACH ':memory:' || substr(sleep(1500), 9) AS other"),
+    attach: pool.run("ATTACH ':memory:' || substr(sleep(900), 9) AS other"),
     behind: pool.run(insert, [1]),
   }),
 };
@@ -95,7 +95,7 @@ for (const [name, start] of Object.entries(underWay)) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     const started = performance.now();
     const closed = pool.close({ force: true });
-    const outcomes = await allSettled(calls, 900);
+    const outcomes = await allSettled(calls, 500);
     for (const [call, each] of Object.entries(outcomes)) expect(fair, call).toContain(each);
     expect(await outcome(closed)).toBe('resolved');
     // The statement that runs cannot be interrupted; nothing that waited behind it was begun.

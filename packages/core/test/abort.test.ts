@@ -1,0 +1,305 @@
+import { type Pool, PoolError } from '@poolite/core';
+import { expect, test } from 'vitest';
+import { failure, openPool, outcome } from './support/folder.ts';
+import { slowPool } from './support/slow.ts';
+
+interface Limits {
+  signal?: AbortSignal;
+  timeout?: number;
+}
+
+type Call = (pool: Pool, limits: Limits) => Promise<unknown>;
+
+/** Both ways to give up, and the code that the call ends in where nothing had begun. */
+const ways = { signal: 'POOL_ABORTED', timeout: 'POOL_TIMEOUT' } as const;
+type Way = keyof typeof ways;
+
+interface GivenUp {
+  error: Error & { code?: string };
+  /** How much later than asked for the answer came, in ms. */
+  late: number;
+}
+
+/** Gives up a call after so many ms. */
+async function giveUp(way: Way, ms: number, call: Call, pool: Pool): Promise<GivenUp> {
+  const controller = new AbortController();
+  const reason = new Error('the caller has left');
+  const started = performance.now();
+  const timer = setTimeout(() => controller.abort(reason), ms);
+  const limits = way === 'signal' ? { signal: controller.signal } : { timeout: ms };
+  const error = await failure(call(pool, limits));
+  const late = performance.now() - started - ms;
+  clearTimeout(timer);
+  if (error.code === 'POOL_ABORTED') expect(error.cause).toBe(reason);
+  return { error, late };
+}
+
+/** Gives them all up at once, and checks that each was answered at once, with this code. */
+async function giveUpAll(way: Way, calls: Record<string, Call>, pool: Pool): Promise<void> {
+  const all = Object.entries(calls).map(async ([name, call]) => {
+    const { error, late } = await giveUp(way, 60, call, pool);
+    expect(error.code, name).toBe(ways[way]);
+    expect((error as PoolError).retryable, name).toBe(way === 'timeout');
+    expect(late, name).toBeLessThan(300);
+  });
+  await Promise.all(all);
+}
+
+const insert = 'INSERT INTO t (who) VALUES (?)';
+
+/** Every way to write. */
+const writes: Record<string, Call> = {
+  run: (pool, limits) => pool.run(insert, ['x'], limits),
+  query: (pool, limits) => pool.query(insert, ['x'], limits),
+  returning: (pool, limits) => pool.all(`${insert} RETURNING id`, ['x'], limits),
+  'get on the writer': (pool, limits) =>
+    pool.get(`${insert} RETURNING id`, ['x'], { ...limits, access: 'write' }),
+  batch: (pool, limits) => pool.batch([{ sql: insert, params: ['x'] }], limits),
+  exec: (pool, limits) => pool.exec("INSERT INTO t (who) VALUES ('x')", limits),
+  runMany: (pool, limits) => pool.runMany(insert, [['x'], ['x']], limits),
+  iterate: (pool, limits) => pool.iterate(`${insert} RETURNING id`, ['x'], limits).next(),
+  alone: (pool, limits) => pool.run('PRAGMA user_version = 5', [], limits),
+  transaction: (pool, { signal, timeout: acquireTimeout }) =>
+    pool.transaction((tx) => tx.run(insert, ['x']), { signal, acquireTimeout }),
+  'write lease': async (pool, { signal, timeout: acquireTimeout }) => {
+    const lease = await pool.lease('write', { signal, acquireTimeout });
+    await lease.run(insert, ['x']);
+    await lease.release();
+  },
+};
+
+/** Reads that take a while, each on a thread of its own where there is one. */
+const reads: Record<string, Call> = {
+  all: (pool, limits) => pool.all('SELECT sleep(400)', [], limits),
+  get: (pool, limits) => pool.get('SELECT sleep(400)', [], limits),
+  values: (pool, limits) => pool.values('SELECT sleep(400)', [], limits),
+  query: (pool, limits) => pool.query('SELECT sleep(400)', [], limits),
+  iterate: (pool, limits) => pool.iterate('SELECT sleep(400)', [], limits).next(),
+};
+
+/** Writes that are given up while they run. */
+const running: Record<string, Call> = {
+  run: (pool, limits) => pool.run('INSERT INTO t (who) VALUES (sleep(400))', [], limits),
+  query: (pool, limits) => pool.query('INSERT INTO t (who) VALUES (sleep(400))', [], limits),
+  batch: (pool, limits) =>
+    pool.batch([{ sql: insert, params: [1] }, { sql: 'UPDATE t SET who = sleep(400)' }], limits),
+  exec: (pool, limits) => pool.exec('INSERT INTO t (who) VALUES (sleep(400))', limits),
+  iterate: (pool, limits) =>
+    pool.iterate('INSERT INTO t (who) VALUES (sleep(400)) RETURNING id', [], limits).next(),
+  alone: (pool, limits) =>
+    pool.run("ATTACH ':memory:' || substr(sleep(400), 9) AS other", [], limits),
+};
+
+async function untouched(pool: Pool): Promise<void> {
+  // Whatever was queued runs before this.
+  await pool.transaction((tx) => tx.run('DELETE FROM t WHERE id < 0'));
+  await pool.run('DELETE FROM t WHERE id < 0');
+  expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
+  expect(await pool.get('PRAGMA user_version')).toEqual({ user_version: 0 });
+}
+
+test('a signal that was aborted before refuses every call', async () => {
+  const { pool } = await slowPool();
+  const signal = AbortSignal.abort('gone');
+  for (const [name, call] of [...Object.entries(writes), ...Object.entries(reads)]) {
+    const error = await failure(call(pool, { signal }));
+    expect(PoolError.is(error), name).toBe(true);
+    expect(error.code, name).toBe('POOL_ABORTED');
+    expect(error.cause, name).toBe('gone');
+  }
+  await untouched(pool);
+});
+
+for (const way of ['signal', 'timeout'] as const) {
+  test(`a write given up by its ${way} while it is queued is never stored`, async () => {
+    const { pool } = await slowPool();
+    let finish = () => {};
+    const open = pool.transaction(async (tx) => {
+      await tx.get('SELECT 1');
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+    });
+    await expect.poll(() => pool.stats().transactions.heldMs).toBeGreaterThan(0);
+    await giveUpAll(way, writes, pool);
+    finish();
+    await open;
+    await untouched(pool);
+  });
+
+  test(`a write given up by its ${way} while the pool opens is never stored`, async () => {
+    const { pool, file } = await slowPool();
+    await pool.close();
+    const setup = file.replace('test.db', 'slow.mjs');
+    const again = openPool(file, { readers: 1, inlineReads: 'off', setup });
+    const outcomes = Object.entries(writes).map(async ([name, call]) => {
+      const limits = way === 'signal' ? { signal: AbortSignal.timeout(1) } : { timeout: 1 };
+      expect(await outcome(call(again, limits)), name).toBe(ways[way]);
+    });
+    await Promise.all(outcomes);
+    await untouched(again);
+  });
+
+  test(`a write given up by its ${way} while it runs: at once, and its outcome is unknown`, async () => {
+    const all = Object.entries(running).map(async ([name, call]) => {
+      const { pool } = await slowPool();
+      const { error, late } = await giveUp(way, 60, call, pool);
+      expect(error.code, name).toBe('POOL_OUTCOME_UNKNOWN');
+      expect((error as PoolError).retryable, name).toBe(false);
+      expect((error.cause as PoolError).code, name).toBe(ways[way]);
+      expect(late, name).toBeLessThan(300);
+      await pool.run(insert, ['after']);
+      expect(await pool.get("SELECT who FROM t WHERE who = 'after'")).toEqual({ who: 'after' });
+    });
+    await Promise.all(all);
+  });
+
+  test(`a read given up by its ${way} while it runs is answered at once`, async () => {
+    const { pool } = await slowPool({ readers: 5 });
+    await giveUpAll(way, reads, pool);
+    expect(await pool.get('SELECT 1 AS one')).toEqual({ one: 1 });
+  });
+
+  test(`a read given up by its ${way} behind a slow statement is answered at once, and never run`, async () => {
+    const { pool } = await slowPool();
+    const slow = pool.get('SELECT sleep(500) AS ms');
+    await expect.poll(() => pool.stats().reads.running).toBe(1);
+    const { iterate, ...others } = reads;
+    await giveUpAll(way, others, pool);
+    expect(await slow).toEqual({ ms: 500 });
+    // Were they run all the same, this would take two seconds.
+    const started = performance.now();
+    await pool.get('SELECT 1');
+    expect(performance.now() - started).toBeLessThan(200);
+    const second = pool.get('SELECT sleep(500)');
+    await giveUpAll(way, { iterate: iterate as Call }, pool);
+    await second;
+    expect(pool.stats().reads).toMatchObject({ held: 0, queued: 0, running: 0 });
+  });
+
+  test(`a read given up by its ${way} while it waits for the writes before it`, async () => {
+    const { pool } = await slowPool();
+    const write = pool.run('INSERT INTO t (who) VALUES (sleep(500))');
+    const behind: Record<string, Call> = {
+      get: (_, limits) => pool.get('SELECT count(*) FROM t', [], limits),
+      iterate: (_, limits) => pool.iterate('SELECT id FROM t', [], limits).next(),
+    };
+    await giveUpAll(way, behind, pool);
+    await write;
+    expect(pool.stats().reads).toMatchObject({ held: 0, queued: 0, running: 0 });
+  });
+
+  test(`a runMany given up by its ${way} half-way stores nothing, and its source ends`, async () => {
+    const { pool } = await slowPool();
+    let ended = false;
+    async function* source() {
+      try {
+        for (let i = 0; ; i++) {
+          yield [i];
+          if (i % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+      } finally {
+        ended = true;
+      }
+    }
+    const call: Call = (_, limits) => pool.runMany(insert, source(), limits);
+    const { error, late } = await giveUp(way, 100, call, pool);
+    expect([ways[way], 'POOL_OUTCOME_UNKNOWN']).toContain(error.code);
+    expect(late).toBeLessThan(300);
+    await untouched(pool);
+    await expect.poll(() => ended).toBe(true);
+  });
+}
+
+test('statementTimeout is the timeout of every statement that names none', async () => {
+  const { pool, file } = await slowPool();
+  await pool.close();
+  const setup = file.replace('test.db', 'slow.mjs');
+  const limited = openPool(file, { readers: 5, inlineReads: 'off', setup, statementTimeout: 80 });
+  await limited.ready();
+  const all = (limits: Limits) =>
+    Object.values(reads).map((read) => outcome(read(limited, limits)));
+  expect(new Set(await Promise.all(all({})))).toEqual(new Set(['POOL_TIMEOUT']));
+  const patient = [...all({ timeout: 5000 }), ...all({ timeout: 0 })];
+  expect(new Set(await Promise.all(patient))).toEqual(new Set(['resolved']));
+  for (const write of Object.values(running).slice(0, 4)) {
+    expect(await outcome(write(limited, {}))).toMatch(/^POOL_(OUTCOME_UNKNOWN|TIMEOUT)$/);
+  }
+  const inside = limited.transaction(async (tx) => {
+    const code = await outcome(tx.get('SELECT sleep(200)'));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return [code, await tx.get('SELECT 1 AS one')];
+  });
+  expect(await inside).toEqual(['POOL_TIMEOUT', { one: 1 }]);
+  expect(await limited.checkpoint('TRUNCATE')).toMatchObject({ busy: 0 });
+});
+
+test('waiting for a reader of its own ends with acquireTimeout and with its signal', async () => {
+  const { pool } = await slowPool();
+  const asks: Record<string, Call> = {
+    lease: (_, { signal, timeout: acquireTimeout }) =>
+      pool.lease('read', { signal, acquireTimeout }),
+    snapshot: (_, { signal, timeout: acquireTimeout }) =>
+      pool.snapshot((tx) => tx.get('SELECT 1'), { signal, acquireTimeout }),
+  };
+  for (const way of ['signal', 'timeout'] as const) {
+    const slow = pool.get('SELECT sleep(500)');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await giveUpAll(way, asks, pool);
+    await slow;
+  }
+  const lease = await pool.lease('read');
+  expect(await lease.get('SELECT 1 AS one')).toEqual({ one: 1 });
+  await lease.release();
+  await pool.close({ timeout: 3000 });
+  expect(pool.stats().state).toBe('closed');
+});
+
+test('a stream given up half-way leaves its reader to others', async () => {
+  const { pool } = await slowPool();
+  await pool.runMany(
+    insert,
+    Array.from({ length: 2000 }, (_, i) => [i]),
+  );
+  const controller = new AbortController();
+  const stream = pool.iterate('SELECT id FROM t', [], { signal: controller.signal, chunkSize: 10 });
+  let count = 0;
+  const read = async () => {
+    for await (const _ of stream) if (++count === 55) controller.abort();
+  };
+  expect(await outcome(read())).toBe('POOL_ABORTED');
+  expect(count).toBe(55);
+  expect(await stream.next()).toEqual({ done: true, value: undefined });
+  await pool.close({ timeout: 2000 });
+});
+
+test('limits that are not reached leave nothing behind', async () => {
+  const { pool } = await slowPool();
+  const controller = new AbortController();
+  const warnings: Error[] = [];
+  const listen = (warning: Error) => warnings.push(warning);
+  process.on('warning', listen);
+  const limits = { signal: controller.signal, timeout: 60_000 };
+  const calls: Promise<unknown>[] = [];
+  for (let i = 0; i < 200; i++) {
+    calls.push(pool.run(insert, [i], limits), pool.get('SELECT 1', [], limits));
+  }
+  await Promise.all(calls);
+  controller.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', listen);
+  expect(warnings).toEqual([]);
+  expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 200 });
+});
+
+test('a limit that is no number of ms is refused, naming it', async () => {
+  const { pool } = await slowPool();
+  for (const wrong of [-1, Number.NaN, '100', Number.POSITIVE_INFINITY, 1.5, 2 ** 31]) {
+    for (const [name, call] of [...Object.entries(writes), ...Object.entries(reads)]) {
+      const error = await failure(call(pool, { timeout: wrong as number }));
+      expect(error.code, `${name}, ${String(wrong)}`).toBe('POOL_OPTIONS');
+      expect(error.message, name).toMatch(/'(timeout|acquireTimeout)'/);
+    }
+  }
+  await untouched(pool);
+});
