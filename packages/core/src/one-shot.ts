@@ -1,3 +1,4 @@
+import { checkBatch } from './batch.js';
 import { holdingOf } from './context.js';
 import type { Database } from './database.js';
 import { PoolError, shorten } from './errors.js';
@@ -89,22 +90,7 @@ export class OneShot {
   /** One transaction and one trip for several statements. */
   batch(statements: readonly BatchStatement[], options: CallOptions | undefined) {
     try {
-      if (!Array.isArray(statements)) {
-        throw new PoolError('POOL_MISUSE', 'batch needs an array of { sql, params }');
-      }
-      const batch = statements.map((each, index): UnitStatement => {
-        const { sql, params, rows } = each as BatchStatement;
-        const { statement, bound } = this.#database.bound(sql, params);
-        const { kind } = statement.classification;
-        if (kind !== 'read' && kind !== 'write') {
-          throw new PoolError(
-            'POOL_MISUSE',
-            `statement ${index} of a batch cannot run in its transaction: ${shorten(sql)}`,
-          );
-        }
-        const method = rows === 'array' ? Method.queryValues : Method.query;
-        return { statement, method, params: bound };
-      });
+      const batch = checkBatch(this.#database, statements);
       const [first] = batch;
       if (first === undefined) return Promise.resolve([]);
       const { sql } = first.statement;
