@@ -2,14 +2,18 @@ import { writeSync } from 'node:fs';
 import { createPool, type Pool } from '@poolite/core';
 
 /**
- * The program that is killed: callers of three kinds write numbered entries through one pool, each
- * awaiting its answer before the next, and say on stdout which of them were answered.
+ * The program that is killed: callers of several kinds write numbered entries through one pool, each
+ * awaiting its answer before the next, and say on stdout which of them were answered. One has many
+ * writes under way at once: their order must hold all the same.
  *
  * Arguments: the file, and `synchronous`.
  */
 const [file = '', synchronous = 'full'] = process.argv.slice(2);
 
 const INSERT = 'INSERT INTO entry (caller, number, part) VALUES (?, ?, ?)';
+
+const BULK_PARTS = 100;
+const MANY = 30;
 
 type Write = (caller: string, number: number) => Promise<unknown>;
 
@@ -25,6 +29,11 @@ const kinds = (pool: Pool): Record<string, Write> => ({
       });
       await tx.run(INSERT, [caller, number, 3]);
     }),
+  bulk: (caller, number) =>
+    pool.runMany(
+      INSERT,
+      Array.from({ length: BULK_PARTS }, (_, i) => [caller, number, i + 1]),
+    ),
 });
 
 const pool = createPool(file, { synchronous: synchronous as 'normal' | 'full', readers: 1 });
@@ -43,8 +52,25 @@ const call = async (caller: string, write: Write) => {
   }
 };
 
-await Promise.all(
-  Object.entries(kinds(pool)).flatMap(([kind, write]) =>
-    [1, 2, 3, 4].map((i) => call(`${kind}-${i}`, write)),
+const callMany = async (caller: string, write: Write) => {
+  for (let number = (last.get(caller) ?? 0) + 1; ; number += MANY) {
+    const all = Array.from({ length: MANY }, (_, i) => number + i);
+    await Promise.all(
+      all.map((each) =>
+        write(caller, each).then(() => {
+          writeSync(1, `${caller} ${each}\n`);
+        }),
+      ),
+    );
+  }
+};
+
+const { single, bulk, ...others } = kinds(pool);
+
+await Promise.all([
+  ...Object.entries({ single, ...others }).flatMap(([kind, write]) =>
+    [1, 2, 3, 4].map((i) => call(`${kind}-${i}`, write as Write)),
   ),
-);
+  call('bulk-1', bulk as Write),
+  callMany('many-1', single as Write),
+]);

@@ -61,7 +61,7 @@ function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv 
 export class Child {
   readonly process: ChildProcess;
   readonly #messages: unknown[] = [];
-  readonly #waiting: ((message: unknown) => void)[] = [];
+  readonly #waiting: { resolve(message: unknown): void; reject(error: Error): void }[] = [];
 
   constructor(source: string, args: readonly string[] = []) {
     this.process = spawn(process.execPath, ['--input-type=module', '-e', source, '--', ...args], {
@@ -72,7 +72,11 @@ export class Child {
     this.process.on('message', (message) => {
       const first = this.#waiting.shift();
       if (first === undefined) this.#messages.push(message);
-      else first(message);
+      else first.resolve(message);
+    });
+    this.process.on('exit', (code, signal) => {
+      const error = new Error(`the child ended with ${code ?? signal} before it answered`);
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
     });
     onTestFinished(() => {
       this.process.kill('SIGKILL');
@@ -82,12 +86,7 @@ export class Child {
   /** The next message. */
   message(): Promise<unknown> {
     if (this.#messages.length > 0) return Promise.resolve(this.#messages.shift());
-    return new Promise((resolve, reject) => {
-      this.#waiting.push(resolve);
-      this.process.once('exit', (code, signal) =>
-        reject(new Error(`the child ended with ${code ?? signal} before it answered`)),
-      );
-    });
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
   /** Sends a message and waits for the answer. */
