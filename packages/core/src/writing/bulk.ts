@@ -68,10 +68,8 @@ export class BulkWrite {
   /** Whether its end was sent. */
   #ending = false;
   #wake: (() => void) | undefined;
+  /** Ends the wait for a set that may never come. */
   #stopped: () => void = () => {};
-  readonly #untilStopped = new Promise<undefined>((resolve) => {
-    this.#stopped = () => resolve(undefined);
-  });
 
   constructor(writer: Writer, statement: Statement, driver: string) {
     this.#writer = writer;
@@ -136,8 +134,7 @@ export class BulkWrite {
     let next: IteratorResult<unknown> | undefined;
     try {
       for (;;) {
-        // It may never give another: whoever stops the bulk must not wait for it.
-        next = await Promise.race([iterator.next(), this.#untilStopped]);
+        next = await this.#nextOf(iterator);
         if (next === undefined || next.done === true) return;
         if (this.#add(next.value) && !(await this.#sendMore())) return;
       }
@@ -146,13 +143,23 @@ export class BulkWrite {
     }
   }
 
-  /** Puts a set into the chunk that is being filled; true where that is full. */
+  /** The next set, or undefined: whoever stops the bulk must not wait for one that never comes. */
+  #nextOf(iterator: AsyncIterator<unknown>): Promise<IteratorResult<unknown> | undefined> {
+    // Not Promise.race, which leaves a reaction on the promise that loses, for each of the sets.
+    return new Promise((resolve, reject) => {
+      this.#stopped = () => resolve(undefined);
+      if (this.#stop !== undefined) return resolve(undefined);
+      Promise.resolve(iterator.next()).then(resolve, reject);
+    });
+  }
+
+  /** Puts a set into the chunk that is being filled; true where it must be sent before the next. */
   #add(set: unknown): boolean {
     const { names, values } = this.#values(set, this.#index++);
     if (this.#chunk?.fits(names, values.length) === false) this.#send();
     this.#chunk ??= new Chunk(names, values.length);
     this.#chunk.push(values);
-    return this.#chunk.full;
+    return this.#chunk.full || this.#underWay >= MOST_CHUNKS;
   }
 
   #sendMore(): Promise<boolean> {

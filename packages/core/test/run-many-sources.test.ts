@@ -1,0 +1,140 @@
+import type { Params, Pool } from '@poolite/core';
+import { describe, expect, test } from 'vitest';
+import { failure } from './support/folder.js';
+import { refuseUnhandled, turn } from './support/observer.js';
+import { slowPool } from './support/slow.js';
+
+refuseUnhandled();
+
+const INSERT = 'INSERT INTO t (id, who) VALUES (?, ?)';
+const SLOW = 'INSERT INTO t (id, who) VALUES (:id, sleep(:ms))';
+const ONE = 'INSERT INTO t (id) VALUES (sleep(?))';
+const SLOWED_BLOB = 'INSERT INTO t (who) SELECT ?2 WHERE sleep(?1) >= 0';
+/** Sets that may be on their way to the thread, or wait to be, while it works. */
+const MOST_AHEAD = 20_000;
+
+type Set = (i: number) => Params;
+
+async function count(pool: Pool): Promise<unknown> {
+  return (await pool.values('SELECT count(*) FROM t'))[0]?.[0];
+}
+
+/** A source that counts what was taken of it, and whether it was closed. */
+class Source {
+  taken = 0;
+  closed = false;
+
+  *sets(total: number, set: Set): Generator<Params> {
+    try {
+      for (let i = 0; i < total; i++) {
+        this.taken++;
+        yield set(i);
+      }
+    } finally {
+      this.closed = true;
+    }
+  }
+
+  async *asyncSets(total: number, set: Set): AsyncGenerator<Params> {
+    yield* this.sets(total, set);
+  }
+}
+
+describe('a source that throws', () => {
+  const mine = new Error('mine');
+
+  test.each([0, 1, 5000])(
+    'leaves nothing, and its error is heard: after %i sets',
+    async (after) => {
+      const { pool } = await slowPool();
+      function* sets(): Generator<Params> {
+        for (let i = 0; i < after; i++) yield [i, 'x'];
+        throw mine;
+      }
+      async function* asyncSets(): AsyncGenerator<Params> {
+        yield* sets();
+      }
+      expect(await failure(pool.runMany(INSERT, sets()))).toBe(mine);
+      expect(await failure(pool.runMany(INSERT, asyncSets()))).toBe(mine);
+      expect(await count(pool)).toBe(0);
+      expect(await pool.runMany(INSERT, [[1, 'x']])).toStrictEqual({ changes: 1 });
+    },
+  );
+
+  test('when it is asked for its iterator', async () => {
+    const { pool } = await slowPool();
+    const thrower = () => {
+      throw mine;
+    };
+    const sources = [{ [Symbol.iterator]: thrower }, { [Symbol.asyncIterator]: thrower }];
+    for (const source of sources) {
+      expect(await failure(pool.runMany(INSERT, source as unknown as Params[]))).toBe(mine);
+    }
+    expect(await pool.runMany(INSERT, [[1, 'x']])).toStrictEqual({ changes: 1 });
+  });
+});
+
+describe.each(['sets', 'asyncSets'] as const)('a generator (%s)', (kind) => {
+  const total = 1_000_000;
+
+  test('is left soon after a set fails, and closed', async () => {
+    const { pool } = await slowPool();
+    const source = new Source();
+    const sets = source[kind](total, (i) => [i === 100 ? 99 : i, 'x']);
+    expect(await failure(pool.runMany(INSERT, sets))).toMatchObject({ index: 100 });
+    expect(source.closed).toBe(true);
+    expect(source.taken).toBeLessThan(MOST_AHEAD);
+    expect(await count(pool)).toBe(0);
+  });
+
+  test('is closed where a set is refused', async () => {
+    const { pool } = await slowPool();
+    const source = new Source();
+    const sets = source[kind](total, (i) => [i, i === 100 ? (true as never) : 'x']);
+    expect(await failure(pool.runMany(INSERT, sets))).toMatchObject({ index: 100 });
+    expect([source.closed, source.taken]).toStrictEqual([true, 101]);
+  });
+
+  // The first set keeps the thread for long: whoever reads on without end has them all by then.
+  const pause = (i: number) => (i === 0 ? 400 : 0);
+  const SHAPES: readonly (readonly [what: string, most: number, sql: string, Set])[] = [
+    ['of one shape', MOST_AHEAD, SLOW, (i) => ({ id: i, ms: pause(i) })],
+    ['of blobs', 200, SLOWED_BLOB, (i) => ({ 1: pause(i), 2: Buffer.alloc(100_000) })],
+    // They fail, but the thread is asleep yet.
+    ['whose shapes alternate', 20, ONE, (i) => (i % 2 ? [i, i] : [pause(i)])],
+  ];
+
+  test.each(SHAPES)('%s is not read far ahead of the thread', async (_, most, sql, set) => {
+    const { pool } = await slowPool();
+    const source = new Source();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const done = failure(pool.runMany(sql, source[kind](total, set), { signal }));
+    while (source.taken < 2) await turn();
+    for (let last = -1; last !== source.taken; await turn(50)) last = source.taken;
+    expect(source.taken).toBeLessThan(most);
+    controller.abort();
+    expect((await done).code).toBe('POOL_ABORTED');
+  });
+});
+
+test.each(['sets', 'asyncSets'] as const)(
+  'a million sets (%s) need little memory',
+  async (kind) => {
+    const { pool } = await slowPool();
+    // Nothing of them stays in SQLite: what grows is the pool's own.
+    await pool.exec(`CREATE VIEW v AS SELECT 1 AS id, 2 AS who;
+    CREATE TRIGGER v_i INSTEAD OF INSERT ON v BEGIN SELECT 1; END`);
+    const used = () => process.memoryUsage().rss / 2 ** 20;
+    const text = 'x'.repeat(300);
+    let before = 0;
+    let most = 0;
+    const sets = new Source()[kind](1_000_000, (i) => {
+      if (i === 50_000) before = used();
+      if (i % 10_000 === 0) most = Math.max(most, used());
+      return [i, text + i];
+    });
+    await pool.runMany('INSERT INTO v VALUES (?, ?)', sets);
+    expect(most - before).toBeLessThan(120);
+  },
+);
