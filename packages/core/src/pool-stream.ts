@@ -28,8 +28,9 @@ export function poolStream<Row>(
   /** What writes runs to its end first, as SQLite itself does before the first row of RETURNING. */
   const whole = (): RemoteCursor => ({
     fetch: async (): Promise<Chunk> => {
-      const limits = { signal, timeout, access: 'write' } as const;
-      const rows = await oneShot.rows(method, sql, bound, limits);
+      // Without readers reads come here too, and are none the less reads.
+      const access = database.readers === undefined ? options.access : 'write';
+      const rows = await oneShot.rows(method, sql, bound, { signal, timeout, access });
       return { rows: rows as unknown[], done: true };
     },
     close: () => {},

@@ -276,9 +276,10 @@ describe.each(['', ':memory:'])('on a database in memory, %j', (file) => {
     const sql = `WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2000000)
       SELECT max(i) AS i FROM c`;
     const options = { signal: controller.signal };
-    const error = failure(pool.all(sql, [], options));
+    const calls = [pool.all(sql, [], options), pool.iterate(sql, [], options).next()];
+    const errors = calls.map((call) => failure(call));
     await turn(3);
     controller.abort();
-    expect(await error).toMatchObject({ code: 'POOL_ABORTED' });
+    for (const error of errors) expect(await error).toMatchObject({ code: 'POOL_ABORTED' });
   });
 });

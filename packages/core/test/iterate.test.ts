@@ -288,4 +288,17 @@ describe('a signal', () => {
     expect(await first).toMatchObject({ code: 'POOL_ABORTED' });
     expect(performance.now() - started).toBeLessThan(500);
   });
+
+  test('says of a write that was sent that nobody knows', async () => {
+    const { pool } = await slowPool();
+    const controller = new AbortController();
+    const sql = 'INSERT INTO t (who) VALUES (sleep(200)) RETURNING id';
+    const rows = pool.iterate(sql, [], { signal: controller.signal });
+    const first = failure(rows.next());
+    await turn(5);
+    controller.abort();
+    expect(await first).toMatchObject({ code: 'POOL_OUTCOME_UNKNOWN' });
+    // And so it was: it could not be taken back.
+    expect(await pool.get('SELECT count(*) AS n FROM t')).toStrictEqual({ n: 1 });
+  });
 });
