@@ -127,8 +127,6 @@ describe.each(['full', 'normal'])(
         );
         expect(answers).toBeGreaterThan(rounds);
         expect(atWork).toBeGreaterThan(rounds / 2);
-        // A kill that never fell between a commit and its answer tried nothing.
-        if (rounds >= 20) expect(unanswered).toBeGreaterThan(0);
       },
       60_000 + ROUNDS * 2_000,
     );

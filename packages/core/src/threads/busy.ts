@@ -9,8 +9,14 @@ export interface RetryPolicy {
 
 /** How often, and how far apart, a taken lock is tried before delays begin to grow. A lock is
  * mostly held for the length of one commit: whoever asks often is served soon and fairly. */
-const SHORT_POLLS = 20;
+const SHORT_POLLS = 200;
 const SHORT_DELAY = 0.25;
+/** So often, and for so long, in ms, transactions leave the lock alone: each begins as soon as the
+ * last has ended, so that the short polls of another process would hardly ever find it free. */
+const TURN = 20;
+const PAUSE = 0.6;
+/** Whoever has not had the lock for so long, in ms, has given way already. */
+const IDLE = 3;
 
 /** Whether the statement never began because another connection holds the lock. */
 export function isBusy(error: unknown): boolean {
@@ -30,6 +36,10 @@ export class BusyWaiter {
   readonly timeout: number;
   readonly #policy: RetryPolicy;
   readonly #control: Int32Array;
+  /** When this process last left the lock alone. */
+  #gaveWayAt = 0;
+  /** When a transaction last began. */
+  #usedAt = 0;
 
   constructor(timeout: number, policy: RetryPolicy, control: Int32Array) {
     this.timeout = timeout;
@@ -45,6 +55,17 @@ export class BusyWaiter {
       if (!isBusy(error)) throw error;
       return this.#again(work, error as Error);
     }
+  }
+
+  /** Lets other processes have the lock, where this one has had it for long. */
+  giveWay(): void {
+    const now = performance.now();
+    if (now - this.#usedAt > IDLE) this.#gaveWayAt = now;
+    this.#usedAt = now;
+    if (now - this.#gaveWayAt < TURN) return;
+    Atomics.wait(this.#control, Control.hurry, 0, PAUSE);
+    this.#gaveWayAt = performance.now();
+    this.#usedAt = this.#gaveWayAt;
   }
 
   #again<T>(work: () => T, first: Error): T {

@@ -53,6 +53,7 @@ export class TransactionRun {
       this.#readonly = readonly;
       // For databases in memory, whose snapshots run on the only connection.
       if (readonly) connection.pragma('query_only = ON');
+      busy.giveWay();
       busy.run(() => connection.control(`BEGIN ${behavior.toUpperCase()}`));
       this.#begun = true;
     } catch (error) {
