@@ -14,9 +14,9 @@ const SHORT_DELAY = 0.25;
 /** So often, and for so long, in ms, transactions leave the lock alone: each begins as soon as the
  * last has ended, so that the short polls of another process would hardly ever find it free. */
 const TURN = 20;
-const PAUSE = 0.6;
+const PAUSE = 0.8;
 /** Whoever has not had the lock for so long, in ms, has given way already. */
-const IDLE = 3;
+const IDLE = 15;
 
 /** Whether the statement never began because another connection holds the lock. */
 export function isBusy(error: unknown): boolean {
