@@ -9,6 +9,9 @@ import type { LeaseOptions, Lease as PublicLease } from './surface.js';
 import { Method } from './threads/protocol.js';
 import type { WriterHolder } from './writing/holder.js';
 
+/** Why a lease that was released takes nothing: whoever uses it gets an error of their own. */
+const released = new PoolError('POOL_MISUSE', 'this lease was released');
+
 function doubleRelease(): PoolError {
   return new PoolError('POOL_MISUSE', 'this lease was released before: release it once');
 }
@@ -99,7 +102,7 @@ export class ReadLease extends BaseLease {
 
   async release(): Promise<void> {
     if (this.wasTaken()) return;
-    this.revoke(new PoolError('POOL_MISUSE', 'this lease was released'));
+    this.revoke(released);
   }
 }
 
@@ -149,7 +152,7 @@ export class WriteLease extends BaseLease {
       const holder = await this.#holders.holdWriter('lease', this.#options, this);
       if (this.over !== undefined) {
         holder.leave();
-        throw this.over;
+        throw this.over === released ? new PoolError(released.code, released.message) : this.over;
       }
       this.#holder = holder;
       this.#first = undefined;
@@ -210,7 +213,7 @@ export class WriteLease extends BaseLease {
 
   async release(): Promise<void> {
     if (this.wasTaken()) return;
-    this.finish(new PoolError('POOL_MISUSE', 'this lease was released'));
+    this.finish(released);
     const holder = this.#holder;
     if (holder === undefined) return;
     this.#holder = undefined;

@@ -116,11 +116,12 @@ test('no thread, port or timer is left behind', async () => {
 });
 
 test('close while the pool is opening does what was asked for, then closes', async () => {
-  const file = freshFile();
+  const { pool: first, file } = await slowPool();
+  await first.close();
   const pool = createPool(file);
   const calls = {
     ready: pool.ready(),
-    exec: pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)'),
+    exec: pool.exec('CREATE TABLE u (id INTEGER PRIMARY KEY)'),
     run: pool.run(insert, [1]),
     get: pool.get('SELECT count(*) FROM t'),
     transaction: pool.transaction((tx) => tx.get('SELECT 1')),

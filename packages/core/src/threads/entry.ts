@@ -13,6 +13,11 @@ import { WriterThread } from './writer-thread.js';
  * what it wrote to stdout) moves on only in the loop.
  */
 const LINGER = 100;
+/**
+ * How long it looks at the word before it sleeps. What a lone caller of an ORM does between two
+ * writes takes so long, the wake of the calling thread with it; a read waits for no commit.
+ */
+const LONGEST_LOOK = { writer: 0.25, reader: 0.06 };
 
 const data = workerData as ThreadData;
 const { port, control } = data;
@@ -44,7 +49,7 @@ try {
     outbox.flush();
     return true;
   };
-  const waiter = new WordWaiter(control, Control.wake);
+  const waiter = new WordWaiter(control, Control.wake, LONGEST_LOOK[data.role]);
   port.on('message', (commands: Command[]) => {
     let open = handle(commands);
     while (open) {

@@ -62,6 +62,9 @@ function isCommandLineScript(): boolean {
   return process.execArgv.some((flag) => flag.startsWith('--input-type'));
 }
 
+/** How long, in ms, the calling thread looks for a quick answer: a quick statement takes less. */
+const LONGEST_LOOK = 0.06;
+
 /** One thread of the pool, seen from the calling thread. */
 export class Thread {
   /** Its place among the pool's threads: the writer's is 0. */
@@ -72,7 +75,7 @@ export class Thread {
   readonly #port: MessagePort;
   readonly #owner: ThreadOwner;
   readonly #calls = new Map<number, Call>();
-  readonly #waiter = new WordWaiter(this.control, Control.answered);
+  readonly #waiter = new WordWaiter(this.control, Control.answered, LONGEST_LOOK);
   /** When an answer was last asked for that should come at once. */
   #quickSince = 0;
   #nextCall = 1;

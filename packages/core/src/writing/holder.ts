@@ -8,6 +8,10 @@ import { RemoteConnection, type RemoteCursor } from '../threads/remote.js';
 import type { Turn } from './turn.js';
 import type { Writer } from './writer.js';
 
+const givenBack = () => new PoolError('POOL_MISUSE', 'the writer was given back');
+const hasEnded = () =>
+  new PoolError('POOL_MISUSE', 'the transaction has ended: await what it does');
+
 /** The writer's connection in the hands of a transaction or lease, for one turn. */
 export class WriterHolder {
   /** Whether a transaction is open, or will be with the next statement. */
@@ -19,8 +23,9 @@ export class WriterHolder {
   #begin: { behavior: BeginBehavior; readonly: boolean } | undefined;
   /** Calls that are not answered. */
   #underWay = 0;
-  /** Why it can be used no more. */
-  #ended: Error | undefined;
+  /** Why it can be used no more: made into an error only where somebody asks, since every
+   * transaction ends. */
+  #ended: (() => Error) | undefined;
 
   constructor(writer: Writer, turn: Turn, driver: string) {
     this.#writer = writer;
@@ -56,26 +61,24 @@ export class WriterHolder {
 
   /** Takes the writer away: what comes hereafter is refused with this error. */
   end(error: Error): void {
-    this.#ended ??= error;
-    this.inTransaction = false;
-    this.#begin = undefined;
+    this.#end(() => error);
   }
 
   execute(statement: Statement, method: Method, params: BoundParams): Promise<unknown> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#ended !== undefined) return Promise.reject(this.#ended());
     this.#beginFor(statement.classification.mayRollback);
     return this.#remote.execute(statement, method, params);
   }
 
   exec(script: string, alone = false): Promise<unknown> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#ended !== undefined) return Promise.reject(this.#ended());
     this.#beginFor(true);
     return this.#remote.exec(script, alone);
   }
 
   cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor {
     const ended = this.#ended;
-    if (ended !== undefined) return { fetch: () => Promise.reject(ended), close: () => {} };
+    if (ended !== undefined) return { fetch: () => Promise.reject(ended()), close: () => {} };
     this.#beginFor(statement.classification.mayRollback);
     return this.#remote.cursor(statement, method, params, rows);
   }
@@ -94,8 +97,14 @@ export class WriterHolder {
   }
 
   leave(): void {
-    this.end(new PoolError('POOL_MISUSE', 'the writer was given back'));
+    this.#end(givenBack);
     this.#writer.leave(this.#turn);
+  }
+
+  #end(reason: () => Error): void {
+    this.#ended ??= reason;
+    this.inTransaction = false;
+    this.#begin = undefined;
   }
 
   #beginFor(alone: boolean): void {
@@ -106,11 +115,11 @@ export class WriterHolder {
   }
 
   #finish(how: 'commit' | 'rollback', leave: boolean): Promise<void> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    if (this.#ended !== undefined) return Promise.reject(this.#ended());
     this.inTransaction = false;
     if (leave) {
       // What comes hereafter, from a savepoint that was not awaited, must not meet another's turn.
-      this.#ended = new PoolError('POOL_MISUSE', 'the transaction has ended: await what it does');
+      this.#ended = hasEnded;
     }
     if (this.#begin !== undefined) {
       // Nothing ran in it: there is nothing to end.
