@@ -119,6 +119,7 @@ describe('a transaction written by hand through a lease', () => {
   });
 
   test('is seen by nobody before its COMMIT is answered, and by all then', async () => {
+    await pool.exec('DROP TABLE child');
     const work = async (a: number) => {
       const lease = await pool.lease('write');
       await lease.run('BEGIN IMMEDIATE');
@@ -133,6 +134,7 @@ describe('a transaction written by hand through a lease', () => {
   });
 
   test('a lease whose commit was shared can be used again', async () => {
+    await pool.exec('DROP TABLE child');
     const work = async (n: number) => {
       const lease = await pool.lease('write');
       for (const a of [n * 3, n * 3 + 1]) {

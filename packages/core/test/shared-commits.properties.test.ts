@@ -243,7 +243,8 @@ describe('many small transactions at once are as if one ran after the other', ()
     await fc.assert(property, { seed, numRuns: RUNS });
     const { sharedCommits, count } = pool.stats().transactions;
     console.log(`${count} transactions, ${sharedCommits} with a commit of others`);
-    if (!shareCommits) expect(sharedCommits).toBe(0);
+    // A deferred foreign key may fail at COMMIT, so that each has its own.
+    if (!shareCommits || foreignKey !== '') expect(sharedCommits).toBe(0);
     else if (RUNS > 10) expect(sharedCommits).toBeGreaterThan(0);
   });
 });

@@ -68,11 +68,19 @@ export class GroupQueue {
     return queued === undefined || queued.number > issued;
   }
 
-  /** The command that sends the next group. */
-  next(thread: Thread): Command {
+  /** Whether a unit up to this number gathers. */
+  gathers(upTo: number): boolean {
+    const oldest = this.#gathering[0];
+    return oldest !== undefined && oldest.number <= upTo;
+  }
+
+  /** The command that sends the next group: of the units up to this number, which must be some. */
+  next(thread: Thread, upTo: number): Command {
     const all = this.#gathering;
-    const group = all.length <= MOST_UNITS ? all : all.slice(0, MOST_UNITS);
-    this.#gathering = all.length <= MOST_UNITS ? [] : all.slice(MOST_UNITS);
+    let most = Math.min(all.length, MOST_UNITS);
+    while ((all[most - 1] as Unit).number > upTo) most--;
+    const group = most === all.length ? all : all.slice(0, most);
+    this.#gathering = most === all.length ? [] : all.slice(most);
     const words: Words = [group.length];
     for (const unit of group) {
       if (unit.batch === undefined) thread.introduce(unit.statement);

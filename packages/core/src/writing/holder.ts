@@ -131,9 +131,10 @@ export class WriterHolder {
     return new Promise((resolve, reject) => {
       const task = writer.thread.expect({
         reply: (reply) => {
-          const failure = reply.type === 'done' ? reply.failure : undefined;
-          if (failure === undefined) resolve();
-          else resolve(this.#remote.failed(failure));
+          const { tasks = [], failure } = reply.type === 'done' ? reply : {};
+          if (failure !== undefined) return resolve(this.#remote.failed(failure));
+          if (tasks.length > 1 && tasks.at(-1) !== task) writer.counts.sharedCommits++;
+          resolve();
         },
         lost: (cause, committing) => reject(lostError(cause, how === 'commit' && committing)),
       });

@@ -34,8 +34,17 @@ export class Turn {
   /** When its transaction began, in ms; 0 while none is open. */
   begunAt = 0;
   over = false;
+  /** The last one-shot write that was issued before it. */
+  readonly after: number;
 
-  constructor(request: TurnRequest) {
+  constructor(request: TurnRequest, after: number) {
     this.request = request;
+    this.after = after;
+  }
+
+  /** Whether it is one write to its caller, as a one-shot is: then they keep their order. */
+  get isOneWrite(): boolean {
+    const { kind } = this.request;
+    return kind === 'script' || kind === 'bulk';
   }
 }

@@ -108,7 +108,7 @@ export class Writer {
 
   /** Asks for the writer. */
   acquire(request: TurnRequest): Turn {
-    const turn = new Turn(request);
+    const turn = new Turn(request, this.groups.issued);
     const asked = performance.now();
     if (request.acquireTimeout > 0) {
       turn.deadline = this.#deadlines.set(request.acquireTimeout, () => {
@@ -163,12 +163,8 @@ export class Writer {
     turn.begunAt = 0;
     const share = how === 'commit' && leave && this.#mayShare(now);
     this.send({ type: 'end', task, how, share });
-    if (share) {
-      this.#sharedCommit.join(now);
-      this.counts.sharedCommits++;
-    } else if (how === 'commit') {
-      this.#sharedCommit.close();
-    }
+    if (share) this.#sharedCommit.join(now);
+    else if (how === 'commit') this.#sharedCommit.close();
     if (leave) this.leave(turn, share);
   }
 
@@ -311,17 +307,23 @@ export class Writer {
 
   #next(): void {
     const { groups } = this;
-    const turnsTurn = !this.#turnLast || groups.queued === 0;
-    if (groups.sent === 0 && this.#waiting.length > 0 && turnsTurn) {
-      this.#grant(this.#waiting.shift() as Turn);
-      return;
+    const [next] = this.#waiting;
+    const oneWrite = next === undefined ? undefined : this.#waiting.find((turn) => turn.isOneWrite);
+    const upTo = oneWrite?.after ?? Number.POSITIVE_INFINITY;
+    if (groups.sent === 0 && next !== undefined) {
+      const early = next.isOneWrite && groups.gathers(next.after);
+      if (!early && (!this.#turnLast || !groups.gathers(upTo))) {
+        this.#waiting.shift();
+        this.#grant(next);
+        return;
+      }
     }
     // One group at a time gathers the most; only a full one may wait behind another.
-    while (groups.queued > 0 && groups.sent < 2) {
+    while (groups.gathers(upTo) && groups.sent < 2) {
       const behind = groups.sent > 0;
       if (behind && (groups.queued < MOST_UNITS || this.#waiting.length > 0)) return;
       this.#turnLast = false;
-      this.#commands.push(groups.next(this.thread));
+      this.#commands.push(groups.next(this.thread, upTo));
     }
   }
 
