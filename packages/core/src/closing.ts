@@ -63,7 +63,6 @@ export async function closeDatabase(
   });
   database.deadlines.close();
   database.state = 'closed';
-  database.events.emit('close', () => []);
 }
 
 function drained(

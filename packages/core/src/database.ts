@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { Deadlines } from './deadlines.js';
 import { PoolError, shorten } from './errors.js';
 import { channels } from './observing/channels.js';
-import { Events } from './observing/events.js';
+import { EventHub } from './observing/events.js';
 import { Latency } from './observing/stats.js';
 import { openError } from './open-error.js';
 import { checkMilliseconds, type ResolvedOptions } from './options.js';
@@ -27,7 +27,7 @@ export class Database {
   readonly options: ResolvedOptions;
   readonly isMemory: boolean;
   readonly catalogue = new Catalogue((statement) => this.#forget(statement));
-  readonly events = new Events();
+  readonly events = new EventHub();
   readonly deadlines = new Deadlines();
   readonly writer: Writer;
   /** Undefined for a database in memory: its only connection is the writer's. */
@@ -287,7 +287,9 @@ export class Database {
     this.counts.threadsLost++;
     this.catalogue.unknownTo(place);
     this.events.emit('threadLost', () => [{ role, cause }]);
-    if (channels.threadLost.hasSubscribers) channels.threadLost.publish({ role, cause });
+    if (channels.threadLost.hasSubscribers) {
+      channels.threadLost.publish({ file: this.options.file, role, cause });
+    }
     if (++this.#lostInARow > MOST_LOST * (this.options.readers + 1)) this.#giveUp(cause);
   }
 

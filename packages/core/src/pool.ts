@@ -2,7 +2,7 @@ import { closeDatabase } from './closing.js';
 import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import type { Holders } from './holders.js';
-import type { PoolEvents } from './observing/events.js';
+import { Events, type PoolEvents } from './observing/events.js';
 import type { PoolStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
 import { type PoolOptions, resolveOptions } from './options.js';
@@ -41,6 +41,7 @@ export class Pool implements Statements, AsyncDisposable {
   readonly #database: Database;
   readonly #oneShot: OneShot;
   readonly #holders: Holders;
+  readonly #events = new Events();
   #closed: Promise<void> | undefined;
 
   /** Use `createPool`. */
@@ -49,6 +50,11 @@ export class Pool implements Statements, AsyncDisposable {
     this.#database = share.database;
     this.#oneShot = share.oneShot;
     this.#holders = share.holders;
+    if (this.#database.state === 'open') {
+      // Another pool opened it: listeners come after the constructor all the same.
+      process.nextTick(() => this.#events.emit('ready', () => []));
+    }
+    this.#database.events.join(this.#events);
   }
 
   /** The path that the pool was opened with. */
@@ -209,7 +215,7 @@ export class Pool implements Statements, AsyncDisposable {
     event: Name,
     listener: (...args: PoolEvents[Name]) => void,
   ): this {
-    this.#database.events.on(event, listener);
+    this.#events.on(event, listener);
     return this;
   }
 
@@ -217,7 +223,7 @@ export class Pool implements Statements, AsyncDisposable {
     event: Name,
     listener: (...args: PoolEvents[Name]) => void,
   ): this {
-    this.#database.events.off(event, listener);
+    this.#events.off(event, listener);
     return this;
   }
 
@@ -235,8 +241,11 @@ export class Pool implements Statements, AsyncDisposable {
   }
 
   async #close(options: CloseOptions): Promise<void> {
-    if (!this.#share.release()) return;
-    await closeDatabase(this.#database, this.#holders, this.#oneShot, options);
+    if (this.#share.release()) {
+      await closeDatabase(this.#database, this.#holders, this.#oneShot, options);
+    }
+    this.#database.events.leave(this.#events);
+    this.#events.emit('close', () => []);
   }
 
   #closedError(): PoolError {

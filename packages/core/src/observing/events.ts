@@ -27,7 +27,35 @@ export class Events {
   }
 
   emit<Name extends keyof PoolEvents>(name: Name, make: () => PoolEvents[Name]): void {
-    if (this.#emitter.listenerCount(name) === 0) return;
-    this.#emitter.emit(name, ...(make() as never));
+    const listeners = this.#emitter.listeners(name) as ((...args: PoolEvents[Name]) => void)[];
+    if (listeners.length === 0) return;
+    const args = make();
+    for (const listener of listeners) {
+      try {
+        listener(...args);
+      } catch (error) {
+        // It is the listener's fault and nobody's else: the pool is in the middle of its work.
+        process.nextTick(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}
+
+/** Tells what happens to a database to all pools that share it. */
+export class EventHub {
+  readonly #pools = new Set<Events>();
+
+  join(pool: Events): void {
+    this.#pools.add(pool);
+  }
+
+  leave(pool: Events): void {
+    this.#pools.delete(pool);
+  }
+
+  emit<Name extends keyof PoolEvents>(name: Name, make: () => PoolEvents[Name]): void {
+    for (const pool of this.#pools) pool.emit(name, make);
   }
 }
