@@ -93,10 +93,13 @@ test('a listener that throws is reported as uncaught, and nothing else is hurt',
     const write = pool.run('INSERT INTO t VALUES (1)');
     setTimeout(() => other.exec('COMMIT'), 50);
     console.log('busy', (await write).changes);
+    // An idle transaction keeps no process alive.
+    const alive = setInterval(() => {}, 1000);
     const lost = await pool.transaction(async (tx) => {
       await tx.run('INSERT INTO t VALUES (2)');
       await new Promise((resolve) => pool.on('leak', resolve));
     }).then(() => 'committed', (error) => error.code);
+    clearInterval(alive);
     console.log('leak', lost);
     console.log('rows', (await pool.get('SELECT count(*) AS n FROM t')).n);
     await pool.close();
