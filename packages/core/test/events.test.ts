@@ -60,6 +60,7 @@ test('off takes a listener away, and no other', async () => {
 test('two pools that share the threads have listeners of their own', async () => {
   const file = freshFile();
   const first = await open(file);
+  await first.ready();
   const second = openPool(file);
   const told: string[] = [];
   second.on('ready', () => told.push('second is ready'));
