@@ -144,3 +144,29 @@ test('EXPLAIN QUERY PLAN tells of an index as soon as it is there, by every way'
     expect(await WAYS[way](pool, plan), way).toMatchObject([{ detail: 'SCAN t' }]);
   }
 });
+
+test.each([
+  'table_info(t)',
+  'index_list(t)',
+  'index_info(i)',
+  'index_xinfo(i)',
+  'foreign_key_list(t)',
+])('PRAGMA %s tells of what is there now, by every way', async (what) => {
+  const file = freshFile();
+  const pool = openPool(file, { readers: 1 });
+  const sql = `PRAGMA ${what}`;
+  const none = async () => {
+    for (const way of EVERY_WAY.filter((each) => each !== 'the calling thread')) {
+      expect(await WAYS[way](pool, sql), way).toEqual([]);
+    }
+  };
+  await none();
+  const other = new Database(file);
+  other.exec('CREATE TABLE t (a REFERENCES t (a)); CREATE INDEX i ON t (a)');
+  for (const way of EVERY_WAY.filter((each) => each !== 'the calling thread')) {
+    expect(await WAYS[way](pool, sql), way).not.toEqual([]);
+  }
+  other.exec('DROP TABLE t');
+  other.close();
+  await none();
+});

@@ -26,8 +26,9 @@ export interface Classification {
   /** Of a BEGIN; 'deferred' when it does not say. */
   readonly behavior?: BeginBehavior | undefined;
   /**
-   * Whether it explains another. SQLite compiles such a statement once and never looks at the
-   * schema again, so it must be prepared for every run.
+   * Whether it explains another statement, or the schema, as a PRAGMA may. SQLite compiles such a
+   * statement once and may never look at the schema again (an index_list of a table that is not
+   * there stays empty), so it must be prepared for every run.
    */
   readonly explains: boolean;
   /** Whether the statement itself may change the schema. */
@@ -91,7 +92,7 @@ class ClassifiedText implements Classification {
     const keyword = tokens.keyword();
     this.kind = kindOf(tokens, keyword);
     this.behavior = this.kind === 'begin' ? behaviorOf(tokens) : undefined;
-    this.explains = keyword === 'EXPLAIN';
+    this.explains = keyword === 'EXPLAIN' || keyword === 'PRAGMA';
     this.schema = this.kind === 'alone' || SCHEMA.has(keyword);
     this.#sql = sql;
   }

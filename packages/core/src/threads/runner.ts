@@ -49,7 +49,7 @@ export class Runner {
     return connection.prepared(id, this.sql(id));
   }
 
-  /** A statement that is prepared for one use: a stream locks its own, and EXPLAIN tells of now. */
+  /** A statement that is prepared for one use: a stream locks its own, and EXPLAIN and PRAGMA tell of now. */
   fresh(connection: Connection, id: number): Prepared {
     // To explain is not to look whether another connection has changed the schema; to read is.
     if (this.classification(id).explains) connection.control('SELECT 1 FROM sqlite_schema LIMIT 0');
