@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { ownRequire } from './home.js';
 
 /**
  * The SQLite library behind the pool, seen through the one shape that the pool needs of it:
@@ -48,7 +49,7 @@ interface SqliteLibrary {
 /** A name that begins with a dot or a slash is a path; a bare one is looked up from this package
  * first, then from the application's folder. */
 function load(driver: string): SqliteLibrary {
-  const own = createRequire(import.meta.url);
+  const own = ownRequire();
   if (driver === 'better-sqlite3') return own(driver) as SqliteLibrary;
   const application = createRequire(pathToFileURL(join(process.cwd(), 'index.js')));
   try {

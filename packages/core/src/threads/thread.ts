@@ -1,7 +1,3 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
   MessageChannel,
   type MessagePort,
@@ -10,6 +6,7 @@ import {
 } from 'node:worker_threads';
 import type { Statement } from '../statements/catalogue.js';
 import type { ConnectionOptions } from './connection.js';
+import { threadFile } from './home.js';
 import {
   type Answer,
   type Command,
@@ -45,15 +42,6 @@ export interface ThreadOwner {
 interface Call {
   reply(reply: Reply): void;
   lost(cause: unknown, committing: boolean): void;
-}
-
-/** The thread's own file: beside this one once built; found by name where an application was
- * bundled into one file. */
-function entryFile(): URL {
-  const beside = new URL('./thread.js', import.meta.url);
-  if (existsSync(fileURLToPath(beside))) return beside;
-  const application = createRequire(pathToFileURL(join(process.cwd(), 'index.js')));
-  return pathToFileURL(application.resolve('@poolite/core/thread'));
 }
 
 /** `node --input-type=module -e …`: a thread's file cannot be started with this flag, and others
@@ -106,7 +94,7 @@ export class Thread {
       mark: -1 - place,
       connection,
     } satisfies ThreadData;
-    this.#worker = new Worker(entryFile(), {
+    this.#worker = new Worker(new URL(threadFile()), {
       workerData: data,
       transferList: [port2],
       name: `poolite ${role}`,

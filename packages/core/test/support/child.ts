@@ -19,6 +19,8 @@ export interface ScriptOptions {
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
   flags?: readonly string[];
+  /** Its current folder. Default: the package's. */
+  folder?: string;
   /** A child that lasts longer is killed: its signal is SIGKILL then. Default: 10000 ms. */
   limit?: number;
 }
@@ -28,12 +30,19 @@ export async function runScript(
   script: string | { file: string },
   options: ScriptOptions = {},
 ): Promise<Ended> {
-  const { type = 'module', args = [], env = {}, flags = [], limit = 10_000 } = options;
+  const {
+    type = 'module',
+    args = [],
+    env = {},
+    flags = [],
+    folder = home,
+    limit = 10_000,
+  } = options;
   const started = performance.now();
   const program =
     typeof script === 'string' ? [`--input-type=${type}`, '-e', script, '--'] : [script.file];
   const child = spawn(process.execPath, [...flags, ...program, ...args], {
-    cwd: home,
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment(env),
   });

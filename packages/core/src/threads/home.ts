@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { PoolError } from '../errors.js';
+
+/** This file's own address; a bundler may leave nothing of it, or the address of its bundle. */
+const here: unknown = import.meta.url;
+
+function threadBeside(address: string): string | undefined {
+  const url = new URL('./thread.js', address);
+  return url.protocol === 'file:' && existsSync(fileURLToPath(url)) ? url.href : undefined;
+}
+
+let found: string | undefined;
+
+/**
+ * The address of the threads' own file, which is also where this package's dependencies are
+ * found from: beside this file once built; by the package's name where an application was bundled
+ * into one file.
+ */
+export function threadFile(): string {
+  if (found !== undefined) return found;
+  const own = typeof here === 'string' && here.startsWith('file:') ? here : undefined;
+  found = own === undefined ? undefined : threadBeside(own);
+  if (found !== undefined) return found;
+  const application = pathToFileURL(join(process.cwd(), 'index.js')).href;
+  for (const from of own === undefined ? [application] : [own, application]) {
+    try {
+      found = pathToFileURL(createRequire(from).resolve('@poolite/core/thread')).href;
+      return found;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+    }
+  }
+  throw new PoolError(
+    'POOL_MISUSE',
+    "the program of the pool's threads was not found: the application was bundled, and " +
+      "'@poolite/core' is not installed where the bundle runs. Install it there, or keep it out of " +
+      "the bundle (esbuild: --external:@poolite/core; webpack and Vite: 'externals', 'ssr.external')",
+  );
+}
+
+/** Loads what this package depends on. */
+export function ownRequire(): NodeJS.Require {
+  return createRequire(threadFile());
+}
