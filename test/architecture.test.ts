@@ -84,8 +84,8 @@ test.each(names)(`%s has at most ${MOST_LINES} lines`, (file) => {
 });
 
 test.each([
-  // thread.ts looks for the file of the thread by its name, and loads nothing.
-  ['can load packages', /\bcreateRequire\(/, ['threads/engine.ts', 'threads/thread.ts']],
+  // home.ts looks for the file of the thread by its name, and loads nothing.
+  ['can load packages', /\bcreateRequire\(/, ['threads/engine.ts', 'threads/home.ts']],
   ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
   ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],
   ['starts threads', /\bnew Worker\(/, ['threads/thread.ts']],
