@@ -1,6 +1,11 @@
 export { PoolError, type PoolErrorCode } from './errors.js';
 export { channels, type StatementMessage } from './observing/channels.js';
 export type { PoolEvents } from './observing/events.js';
+export {
+  type RunningPool,
+  type RunningPoolsOptions,
+  runningPools,
+} from './observing/running-pools.js';
 export type { LatencyStats, PoolStats } from './observing/stats.js';
 export type { PoolOptions, RetryOptions } from './options.js';
 export { createPool, Pool } from './pool.js';

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { PoolError } from './errors.js';
+import { fits, LONGEST_FOLDER } from './observing/stats-place.js';
 import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
 
 /** How a taken lock is waited for, once short polls did not help. */
@@ -71,6 +72,13 @@ export interface PoolOptions {
   driver?: string;
   /** Opens the file for reading only; it must exist. Default: false. */
   readonly?: boolean;
+  /**
+   * Whether other processes of this user may see the pool's statistics, on a local socket: what
+   * `poolite top` and `runningPools` look at. True puts it where they look by themselves; a string
+   * is the folder for it, which is made where it does not exist, and which nobody else may enter.
+   * Not on Windows. Default: false.
+   */
+  statsSocket?: boolean | string;
 }
 
 /** The options of a pool, each with its value. */
@@ -84,6 +92,8 @@ export interface ResolvedOptions {
   readonly statementTimeout: number;
   readonly selfWait: 'error' | 'wait';
   readonly shareCommits: boolean;
+  /** The absolute path of the folder; true for the one where it is looked for. */
+  readonly statsSocket: boolean | string;
   readonly connection: ConnectionOptions;
 }
 
@@ -186,6 +196,22 @@ const retry = fields(
   'retry',
 );
 
+const statsSocket: Check = (name, value) => {
+  if (value === false) return;
+  if (value !== true && (typeof value !== 'string' || value === '')) {
+    refuse(name, value, 'true, false or the path of a folder');
+  }
+  if (process.platform === 'win32') {
+    throw new PoolError('POOL_OPTIONS', `option '${name}': there is no such socket on Windows`);
+  }
+  if (value === true || fits(resolve(value as string))) return;
+  throw new PoolError(
+    'POOL_OPTIONS',
+    `option '${name}': sockets need short paths, and ${resolve(value as string)} has more than ` +
+      `${LONGEST_FOLDER} bytes; name another folder`,
+  );
+};
+
 const checkOptions = fields(
   {
     readers: integer(1, 16),
@@ -207,6 +233,7 @@ const checkOptions = fields(
     setup: text,
     driver: text,
     readonly: boolean,
+    statsSocket,
   } satisfies Record<keyof PoolOptions, Check>,
   'createPool',
 );
@@ -229,7 +256,10 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
   if (given.readonly === true && isMemory(trimmed)) {
     throw new PoolError('POOL_OPTIONS', `option 'readonly' contradicts a database in memory`);
   }
-  const { retry = {} } = given;
+  const { retry = {}, statsSocket: place = false } = given;
+  if (place !== false && isMemory(trimmed)) {
+    throw new PoolError('POOL_OPTIONS', `option 'statsSocket' contradicts a database in memory`);
+  }
   const baseDelay = retry.baseDelay ?? 1;
   const maxDelay = retry.maxDelay ?? Math.max(25, baseDelay);
   if (maxDelay < baseDelay) {
@@ -246,6 +276,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     statementTimeout: given.statementTimeout ?? 0,
     selfWait: given.selfWait ?? 'error',
     shareCommits: given.shareCommits ?? true,
+    statsSocket: typeof place === 'string' ? resolve(place) : place,
     connection: Object.freeze({
       file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),
       readonly: given.readonly ?? false,

@@ -242,7 +242,11 @@ export class Pool implements Statements, AsyncDisposable {
 
   async #close(options: CloseOptions): Promise<void> {
     if (this.#share.release()) {
-      await closeDatabase(this.#database, this.#holders, this.#oneShot, options);
+      try {
+        await closeDatabase(this.#database, this.#holders, this.#oneShot, options);
+      } finally {
+        await this.#share.statsSocket?.close();
+      }
     }
     this.#database.events.leave(this.#events);
     this.#events.emit('close', () => []);

@@ -3,8 +3,10 @@ import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Database } from './database.js';
 import { Holders } from './holders.js';
+import { StatsSocket } from './observing/stats-socket.js';
 import { OneShot } from './one-shot.js';
 import type { ResolvedOptions } from './options.js';
+import { readStats } from './read-stats.js';
 import { isMemory } from './threads/connection.js';
 
 /** The options that two pools must agree on; their paths may differ and lead to one file. */
@@ -19,6 +21,8 @@ export interface Opened {
   readonly database: Database;
   readonly oneShot: OneShot;
   readonly holders: Holders;
+  /** Where others see its statistics, by the option of the same name. */
+  readonly statsSocket: StatsSocket | undefined;
 }
 
 interface Entry extends Opened {
@@ -59,7 +63,19 @@ function open(options: ResolvedOptions): Opened {
     (sql) => oneShot.refuseSelfWait(sql),
     () => oneShot.writesBefore(),
   );
-  return { database, oneShot, holders };
+  return { database, oneShot, holders, statsSocket: serveStats(database, oneShot) };
+}
+
+/** The socket is there when the pool is ready, for its file must exist. */
+function serveStats(database: Database, oneShot: OneShot): StatsSocket | undefined {
+  const { statsSocket: place, connection } = database.options;
+  if (place === false) return undefined;
+  const socket = new StatsSocket(place, connection.file, () => readStats(database, oneShot));
+  database.ready.then(
+    () => socket.open(),
+    () => {}, // ready() tells it to whoever asks.
+  );
+  return socket;
 }
 
 /** A pool's share of an open database. */
@@ -94,6 +110,7 @@ export function share(options: ResolvedOptions): Share {
     database: mine.database,
     oneShot: mine.oneShot,
     holders: mine.holders,
+    statsSocket: mine.statsSocket,
     release: () => {
       if (--mine.pools > 0) return false;
       const rest = (all.get(key) ?? []).filter((each) => each !== mine);
