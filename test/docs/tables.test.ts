@@ -39,6 +39,10 @@ describe('the options', () => {
     values[`retry.${name}`] = value;
   }
 
+  for (const [name, value] of Object.entries(defaults.checkpoint)) {
+    values[`checkpoint.${name}`] = value;
+  }
+
   test('are all in the table, and no others', () => {
     let known: string[] = [];
     try {

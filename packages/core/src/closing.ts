@@ -3,6 +3,8 @@ import { PoolError } from './errors.js';
 import type { Holders } from './holders.js';
 import type { OneShot } from './one-shot.js';
 import type { CloseOptions } from './surface.js';
+import { errorOf } from './threads/failure.js';
+import type { Reply } from './threads/thread.js';
 
 const DEFAULT_TIMEOUT = 10_000;
 
@@ -14,7 +16,8 @@ function closedError(): PoolError {
 function isDrained(database: Database, holders: Holders, oneShot: OneShot): boolean {
   const { writer, readers } = database;
   if (writer.groups.pending > 0 || writer.waiting > 0 || writer.holder !== undefined) return false;
-  if (writer.thread.calls > 0 || holders.sessions.size > 0 || oneShot.held > 0) return false;
+  if (database.checkpointsAsked > 0 || writer.thread.calls > 0) return false;
+  if (holders.sessions.size > 0 || oneShot.held > 0) return false;
   return readers === undefined || readers.queued + readers.running === 0;
 }
 
@@ -35,7 +38,9 @@ export async function closeDatabase(
     () => true,
   );
   if (failed) return;
+  const { checkpoints } = database;
   database.state = 'closing';
+  checkpoints?.stop();
   if (!force) await drained(database, holders, oneShot, timeout);
   const error = closedError();
   database.refusal = error;
@@ -55,12 +60,22 @@ export async function closeDatabase(
   writer.close();
   database.inline?.close();
   database.inline = undefined;
-  if (inTime) await readers?.close();
-  else void readers?.terminate(error);
-  await new Promise<void>((resolve) => {
-    const task = writer.thread.expect({ reply: () => resolve(), lost: () => resolve() });
-    writer.thread.post([{ type: 'close', task }]);
+  if (inTime) {
+    await Promise.all([readers?.close(), checkpoints?.close()]);
+  } else {
+    void readers?.terminate(error);
+    void checkpoints?.terminate(error);
+  }
+  const last = await new Promise<Reply | undefined>((resolve) => {
+    const task = writer.thread.expect({ reply: resolve, lost: () => resolve(undefined) });
+    writer.thread.post([{ type: 'close', task, checkpoint: checkpoints !== undefined }]);
   });
+  database.anchor?.close();
+  const failure = last?.type === 'done' ? last.failure : undefined;
+  checkpoints?.closed(
+    last?.type === 'checkpoint' ? last : undefined,
+    failure && errorOf(failure, database.options.connection.driver),
+  );
   database.deadlines.close();
   database.state = 'closed';
 }

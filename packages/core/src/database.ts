@@ -13,7 +13,10 @@ import { type BoundParams, checkParams, ownedParams } from './statements/params.
 import type { CallOptions, IterateOptions } from './surface.js';
 import { isMemory, loadSetup } from './threads/connection.js';
 import { lostError } from './threads/failure.js';
+import type { Role } from './threads/protocol.js';
 import { failureOf } from './threads/rows.js';
+import { Anchor } from './upkeep/anchor.js';
+import type { Checkpoints } from './upkeep/checkpoints.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 
@@ -34,6 +37,12 @@ export class Database {
   readonly readers: Readers | undefined;
   /** The calling thread's own connection, once it is open. */
   inline: InlineReader | undefined;
+  /** What keeps the WAL small, where the pool does that. */
+  checkpoints: Checkpoints | undefined;
+  /** Checkpoints by hand that are not answered. */
+  checkpointsAsked = 0;
+  /** Keeps SQLite from checkpointing at the end, where the pool must not. */
+  anchor: Anchor | undefined;
   readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
   readonly counts = { busyRetries: 0, threadsLost: 0, rerouted: 0, writes: 0 };
   readonly ready: Promise<void>;
@@ -74,7 +83,7 @@ export class Database {
         committed: (units, microseconds, waited) => this.#committed(units, microseconds, waited),
         writesSettled: () => this.onWritesSettled?.(),
         timeoutError: (holder, waited) => this.#acquireError(holder, waited),
-        ended: () => this.onEnded?.(),
+        ended: () => this.#written(),
       },
       this.deadlines,
       options,
@@ -89,8 +98,19 @@ export class Database {
       failed: (failure) => this.fail(openError(failure, this.options)),
       lost: (cause, place) => this.#lost('reader', place, cause),
       lostError: (cause) => lostError(cause, false),
-      ended: () => this.onEnded?.(),
+      ended: () => this.ended(),
     });
+  }
+
+  /** Something has ended: who closes waits for all to end, and who empties the WAL for some. */
+  ended(): void {
+    this.onEnded?.();
+    this.checkpoints?.stirred();
+  }
+
+  #written(): void {
+    this.onEnded?.();
+    this.checkpoints?.written(this.writer.now);
   }
 
   get hasStatementTimeout(): boolean {
@@ -219,7 +239,7 @@ export class Database {
     this.onFailed?.(error);
     this.rejectAll(error);
     void this.terminate();
-    this.onEnded?.();
+    this.ended();
   }
 
   rejectAll(error: Error): void {
@@ -233,7 +253,14 @@ export class Database {
     this.writer.close();
     this.inline?.close();
     this.inline = undefined;
-    await Promise.all([this.writer.thread.terminate(), this.readers?.terminate()]);
+    await Promise.all([
+      this.writer.thread.terminate(),
+      this.readers?.terminate(),
+      this.checkpoints?.terminate(
+        this.refusal ?? new PoolError('POOL_CLOSED', 'the pool is closed'),
+      ),
+    ]);
+    this.anchor?.close();
     this.deadlines.close();
   }
 
@@ -258,11 +285,14 @@ export class Database {
   }
 
   async #openInline(): Promise<void> {
-    const { connection, inlineReads } = this.options;
-    if (inlineReads === 'off') return this.#opened();
+    const { connection, inlineReads, checkpoint } = this.options;
+    const anchored = checkpoint === 'hands-off' && !connection.readonly;
+    if (inlineReads === 'off' && !anchored) return this.#opened();
     try {
       const setup = await loadSetup(connection.setup);
-      if (this.state === 'opening') this.inline = new InlineReader(connection, setup);
+      if (this.state !== 'opening') return;
+      if (anchored) this.anchor = new Anchor(connection, setup);
+      if (inlineReads === 'auto') this.inline = new InlineReader(connection, setup);
       this.#opened();
     } catch (error) {
       this.fail(openError(failureOf(error), this.options));
@@ -284,13 +314,17 @@ export class Database {
   }
 
   #lost(role: 'reader' | 'writer', place: number, cause: unknown): void {
-    this.counts.threadsLost++;
     this.catalogue.unknownTo(place);
+    this.tellLost(role, cause);
+    if (++this.#lostInARow > MOST_LOST * (this.options.readers + 1)) this.#giveUp(cause);
+  }
+
+  tellLost(role: Role, cause: unknown): void {
+    this.counts.threadsLost++;
     this.events.emit('threadLost', () => [{ role, cause }]);
     if (channels.threadLost.hasSubscribers) {
       channels.threadLost.publish({ file: this.options.file, role, cause });
     }
-    if (++this.#lostInARow > MOST_LOST * (this.options.readers + 1)) this.#giveUp(cause);
   }
 
   #giveUp(cause: unknown): void {

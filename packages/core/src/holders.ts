@@ -14,13 +14,12 @@ import { checkLimits } from './options.js';
 import { openedHere, type Revocable, Sessions } from './sessions.js';
 import type {
   CallOptions,
-  CheckpointMode,
-  CheckpointResult,
   Lease,
   LeaseOptions,
   Transaction,
   TransactionOptions,
 } from './surface.js';
+import type { CheckpointOutcome } from './threads/protocol.js';
 import { BulkWrite, checkBulk } from './writing/bulk.js';
 import { WriterHolder } from './writing/holder.js';
 import type { Turn, TurnKind } from './writing/turn.js';
@@ -112,12 +111,24 @@ export class Holders {
     return this.#database.limited(options, 'write', sql, start, takeBack);
   }
 
-  async checkpoint(mode: CheckpointMode): Promise<CheckpointResult> {
-    const work = (holder: WriterHolder) => holder.checkpoint(mode);
-    const sql = `PRAGMA wal_checkpoint(${mode})`;
-    const reply = await this.alone('checkpoint', sql, work, { timeout: 0 });
-    const { busy, log, checkpointed } = reply as CheckpointResult;
-    return { busy, log, checkpointed };
+  /** Checkpoints on the writer, in a turn of its own; `begun` is called when it has the turn. */
+  async checkpoint(
+    mode: string,
+    patience: number,
+    acquireTimeout = this.#database.options.acquireTimeout,
+    begun = () => {},
+  ): Promise<CheckpointOutcome> {
+    const holder = await this.#acquire(
+      'checkpoint',
+      { acquireTimeout },
+      { limit: 0, opener: undefined },
+    );
+    try {
+      begun();
+      return await holder.checkpoint(mode, patience);
+    } finally {
+      holder.leave();
+    }
   }
 
   async runMany(sql: string, sets: unknown, options?: CallOptions): Promise<{ changes: number }> {

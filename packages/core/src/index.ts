@@ -1,13 +1,18 @@
 export { PoolError, type PoolErrorCode } from './errors.js';
 export { channels, type StatementMessage } from './observing/channels.js';
-export type { PoolEvents } from './observing/events.js';
+export type {
+  CheckpointMessage,
+  Pin,
+  PoolEvents,
+  WalPinnedMessage,
+} from './observing/events.js';
 export {
   type RunningPool,
   type RunningPoolsOptions,
   runningPools,
 } from './observing/running-pools.js';
-export type { LatencyStats, PoolStats } from './observing/stats.js';
-export type { PoolOptions, RetryOptions } from './options.js';
+export type { CheckpointStats, LatencyStats, PoolStats } from './observing/stats.js';
+export type { CheckpointOptions, PoolOptions, RetryOptions } from './options.js';
 export { createPool, Pool } from './pool.js';
 export { type Classification, classify, type StatementKind } from './statements/classify.js';
 export type { BindInput, Params } from './statements/params.js';

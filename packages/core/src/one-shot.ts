@@ -4,7 +4,8 @@ import type { Database } from './database.js';
 import { PoolError, shorten } from './errors.js';
 import { channels, type StatementMessage } from './observing/channels.js';
 import { type InlineReader, NOT_HERE } from './reading/inline.js';
-import { isReadonlyRefusal, type ReadTask } from './reading/readers.js';
+import { isReadonlyRefusal } from './reading/readers.js';
+import type { ReadTask } from './reading/task.js';
 import type { Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
 import type { BatchStatement, CallOptions } from './surface.js';
@@ -107,7 +108,7 @@ export class OneShot {
 
   #inline(statement: Statement, method: Method, params: BoundParams): unknown {
     const { inline, writer, refusal } = this.#database;
-    if (inline === undefined || refusal !== undefined) return NOT_HERE;
+    if (inline === undefined || inline.held || refusal !== undefined) return NOT_HERE;
     if (this.#readYourWrites && writer.holdsReads) return NOT_HERE;
     if (inline.isSpent) return this.#inlineLater(inline, statement, method, params);
     if (channels.statement.hasSubscribers || ++this.#inlineCalls % SAMPLED === 0) {
@@ -273,6 +274,7 @@ export class OneShot {
       statement,
       method,
       params,
+      urgent: holdingOf(this.#database) !== undefined,
       settle: this.#threadedSettle(statement, method, params, settle),
     };
     if (this.#readYourWrites && writer.holdsReads) {

@@ -16,6 +16,37 @@ export interface RetryOptions {
   jitter?: number;
 }
 
+/** How the pool keeps the WAL small. */
+export interface CheckpointOptions {
+  /**
+   * How many pages are gathered in the WAL before they are moved to the database file, 1 or more.
+   * Default: 1000, as SQLite has it (4 MB).
+   */
+  walPages?: number;
+  /**
+   * How large the WAL may grow, in bytes, 65536 or more. Before it is, new reads are held for the
+   * moment that emptying it takes; where that does not help, the event `walPinned` tells why.
+   * Default: 67108864 (64 MiB).
+   */
+  walLimit?: number;
+  /**
+   * How long what was written stays in the WAL alone, in ms, however little it is; 0: for ever.
+   * Default: 30000.
+   */
+  interval?: number;
+  /**
+   * How long reads that may be slow are held, in ms, until those have ended that were under way. Who
+   * takes longer keeps the WAL as it is. Default: 5000.
+   */
+  holdLimit?: number;
+  /**
+   * Whether writes slow down for as long as the WAL is larger than `walLimit`: 100 ms between two
+   * groups at twice its size, in proportion below and above, at most 1000 ms. Without it they do so
+   * while reads are held, and no longer. Default: false.
+   */
+  backpressure?: boolean;
+}
+
 /** Options of `createPool`. Every one has a default that a careful SQLite user would pick. */
 export interface PoolOptions {
   /** Reader threads, 1 to 16. Default: one less than there are cores, at least 1, at most 4. */
@@ -79,6 +110,12 @@ export interface PoolOptions {
    * Not on Windows. Default: false.
    */
   statsSocket?: boolean | string;
+  /**
+   * How the pool keeps the WAL small. `'hands-off'`: it never checkpoints, not at closing either,
+   * since Litestream or another tool does. Databases in memory and `readonly` pools have no WAL to
+   * keep: they ignore it.
+   */
+  checkpoint?: CheckpointOptions | 'hands-off';
 }
 
 /** The options of a pool, each with its value. */
@@ -94,6 +131,7 @@ export interface ResolvedOptions {
   readonly shareCommits: boolean;
   /** The absolute path of the folder; true for the one where it is looked for. */
   readonly statsSocket: boolean | string;
+  readonly checkpoint: Readonly<Required<CheckpointOptions>> | 'hands-off';
   readonly connection: ConnectionOptions;
 }
 
@@ -172,6 +210,10 @@ const pragmas: Check = (name, value) => {
     if (pragma.toLowerCase() === 'journal_mode') {
       throw new PoolError('POOL_OPTIONS', `option '${full}': a pool needs WAL, and sets it itself`);
     }
+    if (pragma.toLowerCase() === 'wal_autocheckpoint') {
+      const hint = "a pool checkpoints beside its writer: see the option 'checkpoint'";
+      throw new PoolError('POOL_OPTIONS', `option '${full}': ${hint}`);
+    }
     const fits =
       typeof setting === 'boolean' ||
       Number.isFinite(setting) ||
@@ -212,6 +254,23 @@ const statsSocket: Check = (name, value) => {
   );
 };
 
+const checkpointFields = fields(
+  {
+    walPages: integer(1, 2 ** 31 - 1),
+    walLimit: integer(65_536, Number.MAX_SAFE_INTEGER, ' of bytes'),
+    interval: milliseconds,
+    holdLimit: milliseconds,
+    backpressure: boolean,
+  } satisfies Record<keyof CheckpointOptions, Check>,
+  'checkpoint',
+);
+
+const checkpoint: Check = (name, value) => {
+  if (value === 'hands-off') return;
+  if (typeof value === 'string') refuse(name, value, "'hands-off' or an object");
+  checkpointFields(name, value);
+};
+
 const checkOptions = fields(
   {
     readers: integer(1, 16),
@@ -234,6 +293,7 @@ const checkOptions = fields(
     driver: text,
     readonly: boolean,
     statsSocket,
+    checkpoint,
   } satisfies Record<keyof PoolOptions, Check>,
   'createPool',
 );
@@ -277,6 +337,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     selfWait: given.selfWait ?? 'error',
     shareCommits: given.shareCommits ?? true,
     statsSocket: typeof place === 'string' ? resolve(place) : place,
+    checkpoint: resolveCheckpoint(given.checkpoint ?? {}),
     connection: Object.freeze({
       file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),
       readonly: given.readonly ?? false,
@@ -296,5 +357,16 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
       pragmas: Object.entries(given.pragmas ?? {}),
       setup: given.setup,
     }),
+  });
+}
+
+function resolveCheckpoint(given: CheckpointOptions | 'hands-off'): ResolvedOptions['checkpoint'] {
+  if (given === 'hands-off') return given;
+  return Object.freeze({
+    walPages: given.walPages ?? 1000,
+    walLimit: given.walLimit ?? 64 * 1024 * 1024,
+    interval: given.interval ?? 30_000,
+    holdLimit: given.holdLimit ?? 5000,
+    backpressure: given.backpressure ?? false,
   });
 }

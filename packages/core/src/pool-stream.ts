@@ -3,6 +3,7 @@ import type { Holders } from './holders.js';
 import type { OneShot } from './one-shot.js';
 import type { ReadSession } from './reading/session.js';
 import { RowStream } from './row-stream.js';
+import { openedHere } from './sessions.js';
 import type { Params } from './statements/params.js';
 import type { IterateOptions } from './surface.js';
 import { Method } from './threads/protocol.js';
@@ -23,6 +24,7 @@ export function poolStream<Row>(
   const reads = options.access === undefined ? statement.isRead : options.access === 'read';
   const { signal, timeout } = options;
   const writes = !reads || database.readers === undefined;
+  const opener = openedHere();
   let session: ReadSession | undefined;
 
   /** What writes runs to its end first, as SQLite itself does before the first row of RETURNING. */
@@ -38,7 +40,7 @@ export function poolStream<Row>(
 
   const open = async (): Promise<RemoteCursor> => {
     if (writes) return whole();
-    session = await holders.sessions.stream(options);
+    session = await holders.sessions.stream(options, opener);
     const cursor = session.cursor(statement, method, bound, chunkSize);
     let first = true;
     return {

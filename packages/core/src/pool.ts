@@ -1,3 +1,4 @@
+import { checkpointByHand } from './checkpointing.js';
 import { closeDatabase } from './closing.js';
 import type { Database } from './database.js';
 import { PoolError } from './errors.js';
@@ -28,8 +29,6 @@ import type {
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
 import type { StatementResult } from './threads/result.js';
-
-const MODES: readonly string[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
 
 /**
  * A pool of connections to one SQLite database file: writes go to one writer thread, which commits
@@ -194,16 +193,18 @@ export class Pool implements Statements, AsyncDisposable {
     return this.#holders.lease(access, options);
   }
 
-  /** Moves pages from the WAL to the database. https://sqlite.org/wal.html#ckpt */
+  /**
+   * Moves pages from the WAL to the database file; the pool does so by itself as the WAL grows.
+   * `'PASSIVE'` holds up nobody. The other modes wait for reads under way, at most `busyTimeout`
+   * ms; meanwhile new reads that may be slow wait, and all reads and writes for the last moment.
+   * What came of it is in the result: `busy` is 1 where somebody was in the way.
+   * https://sqlite.org/wal.html#ckpt
+   *
+   * @throws PoolError POOL_MISUSE for another mode, a `readonly` pool, and `'hands-off'`.
+   */
   async checkpoint(mode: CheckpointMode = 'PASSIVE'): Promise<CheckpointResult> {
     if (this.#closed !== undefined) return this.#refuse();
-    if (!MODES.includes(mode)) {
-      throw new PoolError(
-        'POOL_MISUSE',
-        `checkpoint mode must be one of ${MODES.join(', ')}, not ${String(mode)}`,
-      );
-    }
-    return this.#holders.checkpoint(mode);
+    return checkpointByHand(this.#database, this.#holders, this.#oneShot, mode);
   }
 
   /** What the pool has done, and what it is doing. */

@@ -1,5 +1,5 @@
 import type { Database } from './database.js';
-import type { PoolStats } from './observing/stats.js';
+import { noCheckpoints, type PoolStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
 
 export function readStats(database: Database, oneShot: OneShot): PoolStats {
@@ -41,5 +41,6 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     busyRetries: counts.busyRetries,
     threadsLost: counts.threadsLost,
     walBytes: isMemory ? 0 : database.walBytes(),
+    checkpoints: database.checkpoints?.stats() ?? noCheckpoints(),
   };
 }

@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { newCheckpoints } from './checkpointing.js';
 import { Database } from './database.js';
 import { Holders } from './holders.js';
 import { StatsSocket } from './observing/stats-socket.js';
@@ -63,6 +64,7 @@ function open(options: ResolvedOptions): Opened {
     (sql) => oneShot.refuseSelfWait(sql),
     () => oneShot.writesBefore(),
   );
+  database.checkpoints = newCheckpoints(database, holders);
   return { database, oneShot, holders, statsSocket: serveStats(database, oneShot) };
 }
 

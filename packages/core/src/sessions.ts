@@ -1,7 +1,9 @@
+import { holdingOf } from './context.js';
 import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { ReadLease } from './lease.js';
+import type { Pin } from './observing/events.js';
 import { checkLimits } from './options.js';
 import { ReadSession } from './reading/session.js';
 import type { LeaseOptions, SnapshotOptions, Transaction } from './surface.js';
@@ -11,11 +13,20 @@ export interface Revocable {
   revoke(error: Error): void;
 }
 
+/** A reader's connection in somebody's hands. */
+interface HeldSession {
+  readonly kind: 'snapshot' | 'lease' | 'stream';
+  readonly session: ReadSession;
+  /** Since when, in ms. */
+  readonly since: number;
+  readonly opener: Error;
+}
+
 /** Gives readers' connections to those who hold them: snapshots, leases, streams. */
 export class Sessions {
   readonly #database: Database;
   /** What is held, to be taken away when the pool closes. */
-  readonly #held = new Set<Revocable>();
+  readonly #held = new Map<Revocable, HeldSession>();
   #opening = 0;
   readonly #writesBefore: () => Promise<void>;
 
@@ -30,7 +41,18 @@ export class Sessions {
   }
 
   revokeAll(error: Error): void {
-    for (const session of [...this.#held]) session.revoke(error);
+    for (const held of [...this.#held.keys()]) held.revoke(error);
+  }
+
+  /** Those that keep a state of the database, so that the WAL cannot be emptied. */
+  pins(): Pin[] {
+    const now = performance.now();
+    const pins: Pin[] = [];
+    for (const { kind, session, since, opener } of this.#held.values()) {
+      if (!session.pins) continue;
+      pins.push({ kind, ageMs: now - since, openedAt: opener.stack ?? '' });
+    }
+    return pins;
   }
 
   /** One state for every statement of `work`. */
@@ -46,7 +68,8 @@ export class Sessions {
           reject(error);
         },
       };
-      const forget = this.#watch(revocable, 'snapshot', options, opener);
+      const held: HeldSession = { kind: 'snapshot', session, since: performance.now(), opener };
+      const forget = this.#watch(revocable, held, options);
       const { signal } = options;
       const finish = () => {
         forget();
@@ -73,20 +96,21 @@ export class Sessions {
     const session = await this.#open(false, options);
     let forget = () => {};
     const lease: ReadLease = new ReadLease(this.#database, session, () => forget());
-    forget = this.#watch(lease, 'lease', options, opener);
+    const held: HeldSession = { kind: 'lease', session, since: performance.now(), opener };
+    forget = this.#watch(lease, held, options);
     return lease;
   }
 
   /** A connection for a stream. */
-  async stream(options: LeaseOptions): Promise<ReadSession> {
+  async stream(options: LeaseOptions, opener: Error): Promise<ReadSession> {
     const session = await this.#open(false, options);
     const revocable = { revoke: () => session.leave() };
-    this.#held.add(revocable);
+    this.#held.set(revocable, { kind: 'stream', session, since: performance.now(), opener });
     const leave = session.leave.bind(session);
     session.leave = () => {
       this.#held.delete(revocable);
       leave();
-      this.#database.onEnded?.();
+      this.#database.ended();
     };
     return session;
   }
@@ -129,7 +153,7 @@ export class Sessions {
         if (!waiting) return;
         stop();
         reject(error);
-        database.onEnded?.();
+        database.ended();
       };
       const onAbort = () => giveUp(database.abortedError(signal as AbortSignal, 'lease'));
       const onTimeout = () => {
@@ -152,19 +176,23 @@ export class Sessions {
     const written = this.#writesBefore();
     if (database.state === 'opening') await database.ready;
     await written;
+    const { readers } = database;
+    if (readers === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');
+    // Whoever has the writer is not held: the hold would wait for the writer.
+    if (holdingOf(database) === undefined) await readers.hold.over();
     if (database.refusal !== undefined) throw database.refusal;
-    const reader = database.readers?.forSession();
-    if (reader === undefined) throw new PoolError('POOL_CLOSED', 'the pool has no readers');
-    const session = new ReadSession(reader, database.options.connection.driver);
+    const reader = readers.forSession();
+    const session = new ReadSession(reader, readers.hold, database.options.connection.driver);
     await session.open(snapshot);
     return session;
   }
 
   /** Takes a reader's connection away once it was held too long; what it returns stops that. */
-  #watch(revocable: Revocable, kind: string, options: LeaseOptions, opener: Error): () => void {
+  #watch(revocable: Revocable, held: HeldSession, options: LeaseOptions): () => void {
+    const { kind, opener } = held;
     const { deadlines, options: defaults } = this.#database;
     const limit = options.timeout ?? defaults.transactionTimeout;
-    this.#held.add(revocable);
+    this.#held.set(revocable, held);
     const deadline =
       limit === 0
         ? undefined
@@ -181,7 +209,7 @@ export class Sessions {
     return () => {
       deadlines.clear(deadline);
       this.#held.delete(revocable);
-      this.#database.onEnded?.();
+      this.#database.ended();
     };
   }
 }

@@ -34,7 +34,7 @@ const WRITES: [what: string, call: (pool: Pool) => Promise<unknown>][] = [
   ['transaction', (pool) => pool.transaction((tx) => tx.run(INSERT, [1]))],
   ["lease('write')", (pool) => pool.lease('write')],
   ['a write through iterate', (pool) => pool.iterate(`${INSERT} RETURNING a`, [1]).next()],
-  ['a checkpoint', (pool) => pool.checkpoint()],
+  ['a checkpoint', (pool) => pool.checkpoint('TRUNCATE')],
 ];
 
 describe.each(WRITES)('%s inside a transaction of the same pool', (_, call) => {

@@ -14,6 +14,12 @@ export const channels = {
   busy: channel('poolite:busy'),
   /** A thread died and was replaced. */
   threadLost: channel('poolite:thread-lost'),
+  /** A checkpoint was made. */
+  checkpoint: channel('poolite:checkpoint'),
+  /** The WAL is too large, or not empty at closing. */
+  walPinned: channel('poolite:wal-pinned'),
+  /** Upkeep failed. */
+  upkeepError: channel('poolite:upkeep-error'),
 } as const;
 
 /** The message of `poolite:statement`. */

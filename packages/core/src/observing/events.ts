@@ -1,5 +1,48 @@
 import { EventEmitter } from 'node:events';
 
+/** Who keeps the WAL from being emptied. */
+export interface Pin {
+  /**
+   * A snapshot, a lease with an open transaction or stream, a stream, a read that runs, whoever
+   * holds the writer, another process; `'unknown'`: another process, or another connection of this
+   * one, where the system does not tell which.
+   */
+  kind: 'snapshot' | 'lease' | 'stream' | 'read' | 'writer' | 'process' | 'unknown';
+  /** How long it has been so, in ms; of another process: since the pool has seen it. */
+  ageMs: number;
+  /** The stack of whoever opened it; `''` where it is not known. */
+  openedAt: string;
+  /** The statement of a read. */
+  sql?: string;
+  /** The process, where it is another. */
+  pid?: number;
+}
+
+/** A checkpoint was made. */
+export interface CheckpointMessage {
+  file: string;
+  mode: string;
+  /** 1 where somebody kept it from finishing. */
+  busy: number;
+  /** Pages in the WAL, and those of them that are in the database file. */
+  log: number;
+  checkpointed: number;
+  /** Pages that it moved. */
+  pages: number;
+  /** How long it took, in ms. */
+  ms: number;
+  /** How long, in ms, reads that may be slow, all reads, and writes were held for it. */
+  held: { slowReads: number; reads: number; writes: number };
+}
+
+/** The WAL is larger than `walLimit`, or was not empty at closing, and why. */
+export interface WalPinnedMessage {
+  file: string;
+  at: 'limit' | 'close';
+  walBytes: number;
+  pins: Pin[];
+}
+
 /** What a pool tells through `pool.on`. */
 export interface PoolEvents {
   /** The file is open, and all threads are up. */
@@ -9,7 +52,13 @@ export interface PoolEvents {
   /** A transaction or lease lasted longer than its limit and was rolled back. */
   leak: [{ kind: string; heldMs: number; openedAt: string }];
   /** A thread died, of this cause, and was replaced. */
-  threadLost: [{ role: 'reader' | 'writer'; cause: unknown }];
+  threadLost: [{ role: 'reader' | 'writer' | 'upkeep'; cause: unknown }];
+  /** A checkpoint moved pages, or emptied the WAL. */
+  checkpoint: [CheckpointMessage];
+  /** The WAL is larger than `walLimit`, or was not empty at closing: who keeps it so. */
+  walPinned: [WalPinnedMessage];
+  /** Upkeep failed; it will be tried again. */
+  upkeepError: [{ task: 'checkpoint'; error: unknown }];
   /** The pool is closed. */
   close: [];
 }

@@ -10,6 +10,30 @@ export interface LatencyStats {
   max: number;
 }
 
+/** What was done to keep the WAL small. */
+export interface CheckpointStats {
+  /** Checkpoints that ran. */
+  count: number;
+  /** Pages that they moved to the database file. */
+  pages: number;
+  /** Of those checkpoints, how many emptied the WAL. */
+  resets: number;
+  /** How often it was reported who keeps the WAL from being emptied: the event `walPinned`. */
+  pinned: number;
+  /** Checkpoints that failed: the event `upkeepError`. */
+  failed: number;
+  /** How long each took, on its thread. */
+  latency: LatencyStats;
+  /** How long was held for them what would have begun. */
+  holds: {
+    /** Reads that may be slow, snapshots, streams. */
+    slowReads: LatencyStats;
+    /** All reads. */
+    reads: LatencyStats;
+    writes: LatencyStats;
+  };
+}
+
 /** What a pool has done since it was opened, and what it is doing. */
 export interface PoolStats {
   /** Whether the pool is open, opening, closing or closed. */
@@ -69,6 +93,21 @@ export interface PoolStats {
   threadsLost: number;
   /** The size of the WAL file, in bytes; 0 where there is none. */
   walBytes: number;
+  /** What keeps it small; all zero where nothing does. */
+  checkpoints: CheckpointStats;
+}
+
+const NONE: LatencyStats = { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };
+
+/** Of a pool that makes no checkpoints. */
+export function noCheckpoints(): CheckpointStats {
+  const none = () => ({ ...NONE });
+  const counts = { count: 0, pages: 0, resets: 0, pinned: 0, failed: 0 };
+  return {
+    ...counts,
+    latency: none(),
+    holds: { slowReads: none(), reads: none(), writes: none() },
+  };
 }
 
 /** Node's own histogram, in nanoseconds. */
@@ -83,7 +122,7 @@ export class Latency {
   read(): LatencyStats {
     const histogram = this.#histogram;
     const { count } = histogram;
-    if (count === 0) return { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };
+    if (count === 0) return { ...NONE };
     return {
       count,
       mean: histogram.mean / 1e6,

@@ -14,6 +14,8 @@ export const NOT_HERE = Symbol('not here');
 /** The calling thread's own read-only connection: for reads that have proved to be quick. */
 export class InlineReader {
   runs = 0;
+  /** Whether all new reads are held: see Hold. */
+  held = false;
   readonly #connection: Connection;
   readonly #narrow: boolean;
   #spent = 0;

@@ -1,43 +1,16 @@
-import type { Statement } from '../statements/catalogue.js';
-import type { BoundParams } from '../statements/params.js';
 import type { ConnectionOptions } from '../threads/connection.js';
 import {
   type Answer,
   Control,
   type Failure,
-  type Method,
   pushStatement,
   type Words,
 } from '../threads/protocol.js';
 import { Failed } from '../threads/result.js';
 import { Thread } from '../threads/thread.js';
 import { Claims } from './claims.js';
-
-/** A one-shot read on its way. */
-export interface ReadTask {
-  readonly statement: Statement;
-  readonly method: Method;
-  readonly params: BoundParams;
-  /** Takes the rows, a `Failed`, or an error of the pool's own. */
-  settle(result: unknown): void;
-}
-
-/** A task and where it stands. */
-class Sent {
-  readonly task: ReadTask;
-  readonly ticket: number;
-  readonly slot: number;
-  /** The readers that have a copy of it. */
-  readonly copies: Reader[] = [];
-  /** The blocks of a large result that came so far. */
-  rows: unknown[] | undefined;
-
-  constructor(task: ReadTask, ticket: number, slot: number) {
-    this.task = task;
-    this.ticket = ticket;
-    this.slot = slot;
-  }
-}
+import { Hold, type HoldLevel, maybeSlow } from './hold.js';
+import { type ReadTask, type RunningRead, Sent } from './task.js';
 
 interface Reader {
   readonly place: number;
@@ -65,6 +38,9 @@ export interface ReaderCounts {
   stolen: number;
 }
 
+/** A read that has run so long, in ms, is slow, whatever it usually is. */
+const LONG_RUN = 20;
+
 /** The reader threads, and who of them runs what. */
 export class Readers {
   readonly counts: ReaderCounts = { threaded: 0, stolen: 0 };
@@ -72,7 +48,10 @@ export class Readers {
   readonly #owner: ReadersOwner;
   readonly #claims = new Claims();
   readonly #readers: Reader[] = [];
+  readonly hold = new Hold();
   #waiting: ReadTask[] = [];
+  /** What waits for the hold to be over. */
+  #held: ReadTask[] = [];
   #scheduled = false;
   #mayOpen = false;
   #closing = false;
@@ -94,7 +73,7 @@ export class Readers {
   }
 
   get queued(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + this.#held.length;
   }
 
   get running(): number {
@@ -115,9 +94,10 @@ export class Readers {
 
   /** Takes a task back that no thread has begun; false where it runs or is done. */
   cancel(task: ReadTask): boolean {
-    const at = this.#waiting.indexOf(task);
-    if (at >= 0) {
-      this.#waiting.splice(at, 1);
+    for (const list of [this.#waiting, this.#held]) {
+      const at = list.indexOf(task);
+      if (at < 0) continue;
+      list.splice(at, 1);
       return true;
     }
     for (const reader of this.#readers) {
@@ -131,12 +111,60 @@ export class Readers {
     return false;
   }
 
-  /** The reader with the least to do, for a connection of one's own. */
-  forSession(): Reader | undefined {
-    let best: Reader | undefined;
+  /** Holds new reads, those too that are with a thread and have not begun. */
+  holdReads(level: Exclude<HoldLevel, 'none'>): void {
+    this.hold.level = level;
+    // What was held by a higher level may go by a lower one.
+    this.#waiting = [...this.#held, ...this.#waiting];
+    this.#held = [];
     for (const reader of this.#readers) {
-      if (best === undefined || weight(reader) < weight(best)) best = reader;
+      for (const sent of reader.sent.values()) {
+        if (!this.#isHeld(sent.task) || !this.#claims.withdraw(sent.slot, sent.ticket)) continue;
+        this.#forget(sent);
+        this.counts.threaded--;
+        this.#held.push(sent.task);
+      }
     }
+    this.#send();
+  }
+
+  /** Lets the reads go that were held. */
+  releaseReads(): void {
+    this.hold.release();
+    this.#waiting = [...this.#held, ...this.#waiting];
+    this.#held = [];
+    this.#send();
+  }
+
+  /** One-shot reads that run and may be slow. */
+  slowRuns(): RunningRead[] {
+    const long = performance.now() - LONG_RUN;
+    const runs = new Set<Sent>();
+    for (const reader of this.#readers) {
+      for (const sent of reader.sent.values()) {
+        if (this.#claims.isFreeFor(sent.slot, sent.ticket)) continue;
+        if (maybeSlow(sent.task.statement) || sent.since < long) runs.add(sent);
+      }
+    }
+    return [...runs].map(({ task, since }) => ({ sql: task.statement.sql, since }));
+  }
+
+  #isHeld(task: ReadTask): boolean {
+    if (task.urgent && this.hold.level === 'slow') return false;
+    return this.hold.keeps(task.statement);
+  }
+
+  /** Takes out of what waits to be sent what the hold keeps. */
+  #holdBack(): void {
+    this.#held.push(...this.#waiting.filter((task) => this.#isHeld(task)));
+    this.#waiting = this.#waiting.filter((task) => !this.#isHeld(task));
+    if (this.#held.length > 0) this.#readers[0]?.thread.reference();
+  }
+
+  /** The reader with the least to do, for a connection of one's own. */
+  forSession(): Reader {
+    let best = this.#readers[0] as Reader;
+    for (const reader of this.#readers) if (weight(reader) < weight(best)) best = reader;
     return best;
   }
 
@@ -149,7 +177,7 @@ export class Readers {
         if (!thread.alive || !reader.open) return thread.terminate();
         return new Promise<void>((resolve) => {
           const task = thread.expect({ reply: () => resolve(), lost: () => resolve() });
-          thread.post([{ type: 'close', task }]);
+          thread.post([{ type: 'close', task, checkpoint: false }]);
         });
       }),
     );
@@ -163,8 +191,9 @@ export class Readers {
 
   /** Settles everything that was not answered. */
   rejectAll(error: Error): void {
-    const tasks = new Set(this.#waiting);
+    const tasks = new Set([...this.#held, ...this.#waiting]);
     this.#waiting = [];
+    this.#held = [];
     for (const reader of this.#readers) {
       for (const sent of reader.sent.values()) tasks.add(sent.task);
       reader.sent.clear();
@@ -196,7 +225,7 @@ export class Readers {
         this.#owner.ended();
       },
       lost: (cause) => this.#lost(reader, cause),
-      busy: () => !reader.open || reader.sent.size > 0 || this.#waiting.length > 0,
+      busy: () => !reader.open || reader.sent.size > 0 || this.queued > 0,
     });
     // Somebody may wait for ready(): the process lives at least until the thread is up.
     reader.thread.reference();
@@ -205,7 +234,9 @@ export class Readers {
 
   /** Gives each waiting task to the reader that has the least to do. */
   #send(): void {
+    if (this.hold.isOn) this.#holdBack();
     if (this.#waiting.length === 0) return;
+    const now = performance.now();
     const open = this.#readers.filter((reader) => reader.open);
     if (open.length === 0) {
       for (const { thread } of this.#readers) thread.reference();
@@ -219,7 +250,7 @@ export class Readers {
       taken++;
       let reader = open[0] as Reader;
       for (const other of open) if (other.load < reader.load) reader = other;
-      const sent = new Sent(task, this.#claims.ticket(slot), slot);
+      const sent = new Sent(task, this.#claims.ticket(slot), slot, now);
       let post = posts.get(reader);
       if (post === undefined) {
         post = { words: [], moved: [] };

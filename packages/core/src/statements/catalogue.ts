@@ -10,7 +10,7 @@ export const SLOW_MICROSECONDS = 1000;
 const FIRST_PROOF = 2;
 const LONGEST_PROOF = 256;
 /** What is assumed of a statement that never ran. */
-const UNKNOWN_MICROSECONDS = 1000;
+export const UNKNOWN_MICROSECONDS = 1000;
 
 /** What the pool knows about one SQL text. */
 export class Statement {

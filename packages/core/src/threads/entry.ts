@@ -4,6 +4,7 @@ import { Outbox } from './outbox.js';
 import { type Command, Control, type ThreadData } from './protocol.js';
 import { ReaderThread } from './reader-thread.js';
 import { failureOf, ResultEncoder } from './rows.js';
+import { UpkeepThread } from './upkeep-thread.js';
 import { WordWaiter } from './waiter.js';
 import { WriterThread } from './writer-thread.js';
 
@@ -15,9 +16,10 @@ import { WriterThread } from './writer-thread.js';
 const LINGER = 100;
 /**
  * How long it looks at the word before it sleeps. What a lone caller of an ORM does between two
- * writes takes so long, the wake of the calling thread with it; a read waits for no commit.
+ * writes takes so long, the wake of the calling thread with it; a read waits for no commit. Nobody
+ * waits for upkeep.
  */
-const LONGEST_LOOK = { writer: 0.25, reader: 0.06 };
+const LONGEST_LOOK = { writer: 0.25, reader: 0.06, upkeep: 0 };
 
 const data = workerData as ThreadData;
 const { port, control } = data;
@@ -25,10 +27,8 @@ const outbox = new Outbox(port, control, new ResultEncoder(data.connection.integ
 
 try {
   const setup = await loadSetup(data.connection.setup);
-  const thread =
-    data.role === 'writer'
-      ? new WriterThread(data, setup, outbox)
-      : new ReaderThread(data, setup, outbox);
+  const Program = { writer: WriterThread, reader: ReaderThread, upkeep: UpkeepThread }[data.role];
+  const thread = new Program(data, setup, outbox);
   const handle = (commands: Command[]): boolean => {
     for (const command of commands) {
       if (command.type === 'open') {

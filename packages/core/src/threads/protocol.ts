@@ -121,8 +121,13 @@ export type Command =
   | { type: 'bulk'; statement: number }
   | { type: 'rows'; columns: ArrayLike<unknown>[]; names: string[] | undefined; count: number }
   | { type: 'bulk-end'; task: number; commit: boolean }
-  | { type: 'checkpoint'; task: number; mode: string }
-  | { type: 'close'; task: number };
+  /**
+   * Checkpoint where at least so many pages are in the WAL alone (`least`); otherwise tell only. Locks are
+   * waited for so many ms (`patience`).
+   */
+  | { type: 'checkpoint'; task: number; mode: string; least: number; patience: number }
+  /** Close the connections; the writer empties the WAL before, where `checkpoint` says so. */
+  | { type: 'close'; task: number; checkpoint: boolean };
 
 /** How a statement's result begins; what follows it in the words is in the comment. */
 export const Outcome = {
@@ -174,6 +179,20 @@ export interface OpenedInfo {
   journalMode: string;
 }
 
+/** What a checkpoint found and did: https://sqlite.org/pragma.html#pragma_wal_checkpoint */
+export interface CheckpointOutcome {
+  busy: number;
+  /** Pages in the WAL, and how many of them are in the database file; -1 where nobody could tell. */
+  log: number;
+  checkpointed: number;
+  /** Pages that this checkpoint moved. */
+  moved: number;
+  /** Bytes of one page. */
+  pageSize: number;
+  /** How long it took, in ms. */
+  ms: number;
+}
+
 /** From a pool thread to the calling thread. */
 export type Answer =
   | { type: 'opened'; info: OpenedInfo }
@@ -194,7 +213,7 @@ export type Answer =
   | { type: 'progress'; ran: number; changes: number; failed: boolean }
   /** The lock was found taken so often before the last post's work began. */
   | { type: 'busy'; retries: number }
-  | { type: 'checkpoint'; task: number; busy: number; log: number; checkpointed: number };
+  | ({ type: 'checkpoint'; task: number } & CheckpointOutcome);
 
 /** Words of the shared memory between the calling thread and one pool thread. */
 export const Control = {
@@ -213,7 +232,7 @@ export const Control = {
   words: 5,
 } as const;
 
-export type Role = 'reader' | 'writer';
+export type Role = 'reader' | 'writer' | 'upkeep';
 
 /** What a new thread is given. */
 export interface ThreadData {

@@ -1,12 +1,23 @@
 import { Bulk } from './bulk.js';
 import { BusyWaiter } from './busy.js';
+import { runCheckpoint } from './checkpoint.js';
 import { Connection, isMemory, type Setup } from './connection.js';
 import { Cursor, Cursors } from './cursor.js';
 import { GroupRun } from './group-run.js';
 import type { Outbox } from './outbox.js';
-import { type Command, Control, type ThreadData, WordReader, type Words } from './protocol.js';
+import {
+  type CheckpointOutcome,
+  type Command,
+  Control,
+  type ThreadData,
+  WordReader,
+  type Words,
+} from './protocol.js';
 import { Runner } from './runner.js';
 import { TransactionRun } from './transaction-run.js';
+
+/** How long, in ms, the last checkpoint waits for readers of other processes. */
+const LAST_PATIENCE = 250;
 
 /** What the writer thread does: it owns the one connection that writes. */
 export class WriterThread {
@@ -73,9 +84,9 @@ export class WriterThread {
         this.#bulk = undefined;
         return;
       case 'checkpoint':
-        return this.#checkpoint(command.task, command.mode);
+        return this.#checkpoint(command);
       case 'close':
-        return this.#close(command.task);
+        return this.#close(command);
       case 'reads':
       case 'session':
       case 'leave':
@@ -98,6 +109,8 @@ export class WriterThread {
       connection.configure(this.#setup);
       // From here on the waits for locks are the pool's own: see BusyWaiter.
       connection.pragma('busy_timeout = 0');
+      // Whoever commits must not pay for a checkpoint: see upkeep/, or who does it in its place.
+      connection.pragma('wal_autocheckpoint = 0');
       const tools = { connection, runner: this.#runner, busy: this.#busy, control };
       this.#opened = {
         connection,
@@ -225,28 +238,20 @@ export class WriterThread {
     this.#outbox.push({ type: 'chunk', task, done, inTransaction, words });
   }
 
-  #checkpoint(task: number, mode: string): void {
+  #checkpoint(command: Command & { type: 'checkpoint' }): void {
     const { connection } = this.#working;
-    const { busyTimeout } = this.#data.connection;
     try {
-      // RESTART and TRUNCATE wait for readers through SQLite's own busy handler only.
-      connection.pragma(`busy_timeout = ${busyTimeout}`);
-      const [row] = connection.pragma(`wal_checkpoint(${mode})`) as [Record<string, unknown>];
-      const [busy, log, checkpointed] = [row.busy, row.log, row.checkpointed].map(Number);
-      this.#outbox.push({
-        ...{ type: 'checkpoint', task, busy: busy as number },
-        ...{ log: log as number, checkpointed: checkpointed as number },
-      });
+      const outcome = runCheckpoint(connection, command);
+      this.#outbox.push({ type: 'checkpoint', task: command.task, ...outcome });
     } catch (error) {
-      this.#outbox.done(task, connection.db.inTransaction, error);
-    } finally {
-      connection.pragma('busy_timeout = 0');
+      this.#outbox.done(command.task, connection.db.inTransaction, error);
     }
   }
 
   /** https://sqlite.org/pragma.html#pragma_optimize says when: before a connection closes. */
-  #close(task: number): void {
+  #close({ task, checkpoint }: Command & { type: 'close' }): void {
     let failed: unknown;
+    let outcome: CheckpointOutcome | undefined;
     if (this.#opened !== undefined) {
       const { connection } = this.#opened;
       this.#cursors.clear();
@@ -255,13 +260,17 @@ export class WriterThread {
         const { file, readonly } = this.#data.connection;
         if (!isMemory(file) && !readonly && Atomics.load(this.#data.control, Control.hurry) === 0) {
           connection.pragma('optimize');
-          connection.pragma('wal_checkpoint(TRUNCATE)');
+          if (checkpoint) {
+            const patience = Math.min(LAST_PATIENCE, this.#data.connection.busyTimeout);
+            outcome = runCheckpoint(connection, { mode: 'TRUNCATE', least: 0, patience });
+          }
         }
       } catch (error) {
         failed = error;
       }
       connection.close();
     }
-    this.#outbox.done(task, false, failed);
+    if (outcome === undefined) this.#outbox.done(task, false, failed);
+    else this.#outbox.push({ type: 'checkpoint', task, ...outcome });
   }
 }

@@ -3,7 +3,7 @@ import type { Statement } from '../statements/catalogue.js';
 import type { BeginBehavior } from '../statements/classify.js';
 import type { BoundParams } from '../statements/params.js';
 import { lostError } from '../threads/failure.js';
-import type { Method } from '../threads/protocol.js';
+import type { CheckpointOutcome, Method } from '../threads/protocol.js';
 import { RemoteConnection, type RemoteCursor } from '../threads/remote.js';
 import type { Turn } from './turn.js';
 import type { Writer } from './writer.js';
@@ -83,8 +83,9 @@ export class WriterHolder {
     return this.#remote.cursor(statement, method, params, rows);
   }
 
-  checkpoint(mode: string): Promise<unknown> {
-    return this.#remote.call((task) => ({ type: 'checkpoint', task, mode }));
+  checkpoint(mode: string, patience: number): Promise<CheckpointOutcome> {
+    const command = { type: 'checkpoint', mode, patience, least: 0 } as const;
+    return this.#remote.call((task) => ({ ...command, task })) as Promise<CheckpointOutcome>;
   }
 
   /** Resolves when what the transaction did is committed; with `leave` the turn is over at once. */

@@ -4,6 +4,7 @@ import type { ConnectionOptions } from '../threads/connection.js';
 import { lostError } from '../threads/failure.js';
 import type { Answer, Command, Failure, OpenedInfo } from '../threads/protocol.js';
 import { Thread } from '../threads/thread.js';
+import { Brake } from './brake.js';
 import { GroupQueue, MOST_UNITS } from './group-queue.js';
 import { SharedCommit } from './shared-commit.js';
 import { Turn, type TurnRequest } from './turn.js';
@@ -38,6 +39,7 @@ export class Writer {
   readonly counts: TurnCounts = { sharedCommits: 0, transactions: 0 };
   /** One-shot writes. */
   readonly groups = new GroupQueue();
+  readonly brake = new Brake(() => this.#flush());
   thread: Thread;
   readonly #connection: ConnectionOptions;
   readonly #claims: Int32Array;
@@ -184,6 +186,7 @@ export class Writer {
   /** The thread will end now, and is not to be replaced. */
   close(): void {
     this.#closing = true;
+    this.brake.release();
     clearInterval(this.#sweeper);
   }
 
@@ -231,7 +234,8 @@ export class Writer {
   }
 
   #mayShare(now: number): boolean {
-    return this.#waiting[0]?.request.shares === true && this.#sharedCommit.mayJoin(now);
+    if (this.brake.ms > 0 || this.#waiting[0]?.request.shares !== true) return false;
+    return this.#sharedCommit.mayJoin(now);
   }
 
   /** Commits what ended transactions left: nobody shares it. */
@@ -308,6 +312,9 @@ export class Writer {
   #next(): void {
     const { groups } = this;
     const [next] = this.#waiting;
+    // What empties the WAL is not slowed down.
+    const isBraked = this.brake.ms > 0 && next?.request.kind !== 'checkpoint';
+    if (isBraked && !this.brake.passes(performance.now())) return;
     const oneWrite = next === undefined ? undefined : this.#waiting.find((turn) => turn.isOneWrite);
     const upTo = oneWrite?.after ?? Number.POSITIVE_INFINITY;
     if (groups.sent === 0 && next !== undefined) {

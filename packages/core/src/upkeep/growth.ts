@@ -1,0 +1,26 @@
+/** How much of a new measurement counts. */
+const WEIGHT = 0.4;
+
+/** How fast the WAL grows, from looks at its size. */
+export class Growth {
+  /** Bytes per ms. */
+  rate = 0;
+  #bytes = 0;
+  #at = 0;
+
+  look(bytes: number, now: number): void {
+    const ms = now - this.#at;
+    if (this.#at > 0 && ms > 0) {
+      // After it was emptied it has grown from nothing.
+      const grown = bytes >= this.#bytes ? bytes - this.#bytes : bytes;
+      this.rate += (grown / ms - this.rate) * WEIGHT;
+    }
+    this.#bytes = bytes;
+    this.#at = now;
+  }
+
+  /** When it will have grown by so many bytes, in ms from now. */
+  until(bytes: number): number {
+    return this.rate > 0 ? Math.max(0, bytes) / this.rate : Number.POSITIVE_INFINITY;
+  }
+}
