@@ -175,10 +175,12 @@ export class WriteLease extends BaseLease {
     if (kind === 'begin') return this.#begin(behavior ?? 'deferred', statement, method, nothing);
     const holder = this.#holder;
     if (holder === undefined || !holder.inTransaction) {
-      // A commit that failed, or SQLite itself, rolled it back before the caller did.
-      const undone = this.#begun && kind === 'rollback';
+      if (!this.#begun || kind === 'commit') return undefined;
+      // A commit that failed, or SQLite itself, rolled it back before the caller did. The thread
+      // refuses statements until it hears of the caller's own.
       this.#begun = false;
-      return undone ? Promise.resolve(nothing) : undefined;
+      if (holder === undefined) return Promise.resolve(nothing);
+      return holder.rollback(false).then(() => nothing);
     }
     const leave = kind === 'commit' && this.#first === 'begin';
     if (leave) this.#holder = undefined;

@@ -167,6 +167,22 @@ describe('a transaction written by hand through a lease', () => {
     expect(stored()).toEqual([2]);
   });
 
+  test('after a statement that rolls it back nothing runs, until ROLLBACK', async () => {
+    const lease = await pool.lease('write');
+    await lease.run('BEGIN');
+    await lease.run(INSERT, [1]);
+    const twice = 'INSERT OR ROLLBACK INTO t (a) VALUES (1)';
+    expect(await outcome(lease.run(twice))).toBe('SQLITE_CONSTRAINT_PRIMARYKEY');
+    const next = 'INSERT INTO t (a) VALUES (2)';
+    for (const sql of [next, 'COMMIT', next]) {
+      expect(await outcome(lease.run(sql)), sql).toBe('SQLITE_CONSTRAINT_PRIMARYKEY');
+    }
+    await lease.run('ROLLBACK');
+    await lease.run(next);
+    await lease.release();
+    expect(stored()).toEqual([2]);
+  });
+
   test('a statement that rolls it back is known, and a ROLLBACK behind it does not throw', async () => {
     const lease = await pool.lease('write');
     await lease.run('BEGIN');
