@@ -39,6 +39,8 @@ beforeAll(() => {
   };
   link('@poolite/core', 'packages/core');
   link('@poolite/kysely', 'packages/kysely');
+  link('@poolite/typeorm', 'packages/typeorm');
+  link('typeorm', 'packages/typeorm/node_modules/typeorm');
   link('kysely', 'packages/kysely/node_modules/kysely');
   link('@types/node', 'node_modules/@types/node');
   link('@types/better-sqlite3', 'packages/core/node_modules/@types/better-sqlite3');
