@@ -10,7 +10,7 @@ import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { WriteLease } from './lease.js';
-import { checkLimits } from './options.js';
+import { checkLimits } from './option-checks.js';
 import { openedHere, type Revocable, Sessions } from './sessions.js';
 import type {
   CallOptions,

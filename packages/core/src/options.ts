@@ -2,6 +2,17 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { PoolError } from './errors.js';
 import { fits, LONGEST_FOLDER } from './observing/stats-place.js';
+import {
+  boolean,
+  type Check,
+  fields,
+  integer,
+  MOST_MS,
+  milliseconds,
+  oneOf,
+  refuse,
+  text,
+} from './option-checks.js';
 import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
 
 /** How a taken lock is waited for, once short polls did not help. */
@@ -133,73 +144,6 @@ export interface ResolvedOptions {
   readonly statsSocket: boolean | string;
   readonly checkpoint: Readonly<Required<CheckpointOptions>> | 'hands-off';
   readonly connection: ConnectionOptions;
-}
-
-type Check = (name: string, value: unknown) => void;
-
-function refuse(name: string, value: unknown, wanted: string): never {
-  let shown: string;
-  try {
-    shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  } catch {
-    shown = typeof value;
-  }
-  throw new PoolError('POOL_OPTIONS', `option '${name}' must be ${wanted}, not ${shown}`);
-}
-
-const boolean: Check = (name, value) => {
-  if (typeof value !== 'boolean') refuse(name, value, 'true or false');
-};
-
-function oneOf(...values: readonly string[]): Check {
-  return (name, value) => {
-    if (!values.includes(value as string)) {
-      refuse(name, value, values.map((each) => `'${each}'`).join(' or '));
-    }
-  };
-}
-
-function integer(least: number, most: number, unit = ''): Check {
-  return (name, value) => {
-    const fits = Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
-    if (!fits) refuse(name, value, `a whole number${unit} from ${least} to ${most}`);
-  };
-}
-
-/** The longest that a timer can wait. */
-const MOST_MS = 2 ** 31 - 1;
-const milliseconds = integer(0, MOST_MS, ' of ms');
-
-/** Refuses a limit in time, given with a call, that is no number of ms. */
-export function checkMilliseconds(name: string, value: number | undefined): void {
-  if (value !== undefined) milliseconds(name, value);
-}
-
-/** Refuses the limits of a transaction, snapshot or lease that are none. */
-export function checkLimits(options: { timeout?: unknown; acquireTimeout?: unknown }): void {
-  checkMilliseconds('timeout', options.timeout as number | undefined);
-  checkMilliseconds('acquireTimeout', options.acquireTimeout as number | undefined);
-}
-
-const text: Check = (name, value) => {
-  if (typeof value !== 'string' || value === '') refuse(name, value, 'a string');
-};
-
-function fields(checks: Readonly<Record<string, Check>>, what: string): Check {
-  return (name, value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      refuse(name || 'options', value, 'an object');
-    }
-    for (const [key, each] of Object.entries(value as object)) {
-      const check = Object.hasOwn(checks, key) ? checks[key] : undefined;
-      const full = name === '' ? key : `${name}.${key}`;
-      if (check === undefined) {
-        const known = Object.keys(checks).join(', ');
-        throw new PoolError('POOL_OPTIONS', `unknown option '${full}' of ${what}; known: ${known}`);
-      }
-      if (each !== undefined) check(full, each);
-    }
-  };
 }
 
 const pragmas: Check = (name, value) => {

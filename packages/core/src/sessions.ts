@@ -4,7 +4,7 @@ import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { ReadLease } from './lease.js';
 import type { Pin } from './observing/events.js';
-import { checkLimits } from './options.js';
+import { checkLimits } from './option-checks.js';
 import { ReadSession } from './reading/session.js';
 import type { LeaseOptions, SnapshotOptions, Transaction } from './surface.js';
 
