@@ -6,6 +6,7 @@ import { inserts } from './core/inserts.ts';
 import { stall, startUp, stuckReader } from './core/latency.ts';
 import { largeReads, pointReads } from './core/reads.ts';
 import { sharedCommits, transactions } from './core/transactions.ts';
+import { drizzle } from './drizzle.ts';
 import { type Line, printLines, runScenario, type Scenario } from './harness.ts';
 import { kysely } from './kysely.ts';
 
@@ -21,6 +22,7 @@ const scenarios: readonly Scenario[] = [
   startUp,
   bulk,
   ...kysely,
+  ...drizzle,
 ];
 
 const { values, positionals } = parseArgs({

@@ -42,6 +42,8 @@ beforeAll(() => {
   link('@poolite/typeorm', 'packages/typeorm');
   link('typeorm', 'packages/typeorm/node_modules/typeorm');
   link('kysely', 'packages/kysely/node_modules/kysely');
+  link('@poolite/drizzle', 'packages/drizzle');
+  link('drizzle-orm', 'packages/drizzle/node_modules/drizzle-orm');
   link('@types/node', 'node_modules/@types/node');
   link('@types/better-sqlite3', 'packages/core/node_modules/@types/better-sqlite3');
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');

@@ -1,0 +1,447 @@
+import { and, asc, count, desc, eq, gt, inArray, like, lt, max, relations, sql } from 'drizzle-orm';
+import {
+  alias,
+  except,
+  intersect,
+  sqliteTable,
+  sqliteView,
+  text,
+  union,
+  unionAll,
+} from 'drizzle-orm/sqlite-core';
+import { describe, expect, test } from 'vitest';
+import { account, openBank, owner } from './support/db.ts';
+
+const ADA = { id: 1, name: 'Ada', invitedBy: null };
+const GRACE = { id: 2, name: 'Grace', invitedBy: 1 };
+
+type Db = Awaited<ReturnType<typeof openBank>>['db'];
+type Case = [what: string, run: (db: Db) => PromiseLike<unknown>, expected: unknown];
+
+const byId = eq(owner.id, sql.placeholder('id'));
+const named = (db: Db) => db.select({ name: owner.name }).from(owner);
+
+const selects: Case[] = [
+  ['select', (db) => db.select().from(owner), [ADA, GRACE]],
+  ['select all', (db) => db.select().from(owner).all(), [ADA, GRACE]],
+  ['select get', (db) => db.select().from(owner).orderBy(desc(owner.id)).get(), GRACE],
+  [
+    'select get of nothing',
+    (db) => db.select().from(owner).where(eq(owner.id, 9)).get(),
+    undefined,
+  ],
+  [
+    'select values',
+    (db) => db.select().from(owner).values(),
+    [
+      [1, 'Ada', null],
+      [2, 'Grace', 1],
+    ],
+  ],
+  [
+    'select run',
+    (db) => db.select().from(owner).run(),
+    { changes: 0, lastInsertRowid: expect.any(Number) },
+  ],
+  [
+    'nested fields',
+    (db) =>
+      db
+        .select({ a: { n: owner.name } })
+        .from(owner)
+        .limit(1),
+    [{ a: { n: 'Ada' } }],
+  ],
+  ['distinct', (db) => db.selectDistinct({ n: sql<number>`1` }).from(owner), [{ n: 1 }]],
+  [
+    'left join: an object that is missing is null',
+    (db) =>
+      db
+        .select()
+        .from(owner)
+        .leftJoin(account, and(eq(account.ownerId, owner.id), gt(account.cents, 0))),
+    [
+      { owner: ADA, account: null },
+      { owner: GRACE, account: { id: 2, ownerId: 2, cents: 500 } },
+    ],
+  ],
+  [
+    'a join of two columns of one name',
+    (db) => {
+      const inviter = alias(owner, 'inviter');
+      const on = eq(inviter.id, owner.invitedBy);
+      return db.select({ name: owner.name, by: inviter.name }).from(owner).innerJoin(inviter, on);
+    },
+    [{ name: 'Grace', by: 'Ada' }],
+  ],
+  [
+    'aggregates',
+    (db) => db.select({ n: count(), most: max(account.cents) }).from(account),
+    [{ n: 2, most: 500 }],
+  ],
+  ['like', (db) => named(db).where(like(owner.name, '%ace')), [{ name: 'Grace' }]],
+  ['$count', (db) => db.$count(owner), 2],
+  ['$count with a filter', (db) => db.$count(owner, eq(owner.name, 'Ada')), 1],
+  [
+    '$count as a field',
+    (db) => db.select({ n: db.$count(account, eq(account.ownerId, owner.id)) }).from(owner),
+    [{ n: 1 }, { n: 1 }],
+  ],
+  ['union', (db) => union(named(db), named(db)), [{ name: 'Ada' }, { name: 'Grace' }]],
+  [
+    'union all',
+    (db) => unionAll(named(db), named(db)).limit(3),
+    [{ name: 'Ada' }, { name: 'Grace' }, { name: 'Ada' }],
+  ],
+  [
+    'intersect',
+    (db) => intersect(named(db), named(db).where(eq(owner.id, 2))),
+    [{ name: 'Grace' }],
+  ],
+  ['except', (db) => except(named(db), named(db).where(eq(owner.id, 2))), [{ name: 'Ada' }]],
+  [
+    'a common table expression',
+    (db) => {
+      const rich = db.$with('rich').as(db.select().from(account).where(gt(account.cents, 1)));
+      return db
+        .with(rich)
+        .select({ name: owner.name })
+        .from(rich)
+        .innerJoin(owner, eq(owner.id, rich.ownerId));
+    },
+    [{ name: 'Grace' }],
+  ],
+  [
+    'a subquery',
+    (db) =>
+      named(db).where(
+        inArray(
+          owner.id,
+          db.select({ id: account.ownerId }).from(account).where(lt(account.cents, 1)),
+        ),
+      ),
+    [{ name: 'Ada' }],
+  ],
+];
+
+const writes: Case[] = [
+  [
+    'insert',
+    (db) => db.insert(owner).values({ name: 'Edsger' }),
+    { changes: 1, lastInsertRowid: 3 },
+  ],
+  [
+    'insert many',
+    (db) =>
+      db
+        .insert(owner)
+        .values([{ name: 'a' }, { name: 'b' }])
+        .run(),
+    { changes: 2, lastInsertRowid: 4 },
+  ],
+  [
+    'insert returning',
+    (db) => db.insert(owner).values({ name: 'Edsger' }).returning(),
+    [{ id: 3, name: 'Edsger', invitedBy: null }],
+  ],
+  [
+    'insert returning get',
+    (db) => db.insert(owner).values({ name: 'a' }).returning({ n: owner.id }).get(),
+    { n: 3 },
+  ],
+  [
+    'insert returning values',
+    (db) => db.insert(owner).values({ name: 'a' }).returning({ n: owner.id }).values(),
+    [[3]],
+  ],
+  [
+    'insert from a select',
+    (db) =>
+      db.insert(owner).select(
+        db
+          .select({
+            id: sql<number>`id + 7`.as('id'),
+            name: owner.name,
+            invitedBy: owner.invitedBy,
+          })
+          .from(owner),
+      ),
+    { changes: 2, lastInsertRowid: 9 },
+  ],
+  [
+    'a conflict that does nothing',
+    (db) => db.insert(owner).values(ADA).onConflictDoNothing().returning(),
+    [],
+  ],
+  [
+    'a conflict that updates',
+    (db) =>
+      db
+        .insert(owner)
+        .values(ADA)
+        .onConflictDoUpdate({ target: owner.id, set: { name: 'Countess' } })
+        .returning({ name: owner.name }),
+    [{ name: 'Countess' }],
+  ],
+  [
+    'update',
+    (db) => db.update(account).set({ cents: sql`${account.cents} + 1` }),
+    expect.objectContaining({ changes: 2 }),
+  ],
+  [
+    'update returning',
+    (db) =>
+      db
+        .update(account)
+        .set({ cents: 7 })
+        .where(eq(account.id, 1))
+        .returning({ cents: account.cents }),
+    [{ cents: 7 }],
+  ],
+  [
+    'delete',
+    (db) => db.delete(account).where(eq(account.id, 1)),
+    expect.objectContaining({ changes: 1 }),
+  ],
+  [
+    'delete returning',
+    (db) => db.delete(account).returning({ id: account.id }).all(),
+    [{ id: 1 }, { id: 2 }],
+  ],
+  [
+    'a common table expression that writes',
+    (db) => {
+      const rich = db
+        .$with('rich')
+        .as(db.select({ id: account.id }).from(account).where(gt(account.cents, 1)));
+      return db
+        .with(rich)
+        .delete(account)
+        .where(inArray(account.id, sql`(select id from rich)`))
+        .returning({ id: account.id });
+    },
+    [{ id: 2 }],
+  ],
+];
+
+const raw: Case[] = [
+  [
+    'run',
+    (db) => db.run(sql`DELETE FROM account WHERE cents < ${1}`),
+    expect.objectContaining({ changes: 1 }),
+  ],
+  [
+    'run of a text',
+    (db) => db.run('UPDATE account SET cents = 1'),
+    expect.objectContaining({ changes: 2 }),
+  ],
+  [
+    'all',
+    (db) => db.all(sql`SELECT id, name FROM owner`),
+    [
+      { id: 1, name: 'Ada' },
+      { id: 2, name: 'Grace' },
+    ],
+  ],
+  ['get', (db) => db.get(sql`SELECT name FROM owner WHERE id = ${2}`), { name: 'Grace' }],
+  ['get of nothing', (db) => db.get(sql`SELECT name FROM owner WHERE id = ${9}`), undefined],
+  [
+    'values',
+    (db) => db.values(sql`SELECT id, name AS id FROM owner`),
+    [
+      [1, 'Ada'],
+      [2, 'Grace'],
+    ],
+  ],
+  [
+    'all of a write that returns',
+    (db) => db.all('DELETE FROM account RETURNING id'),
+    [{ id: 1 }, { id: 2 }],
+  ],
+  [
+    'get of a write that returns',
+    (db) => db.get('UPDATE account SET cents = 9 RETURNING cents'),
+    { cents: 9 },
+  ],
+  [
+    'values of a write that returns',
+    (db) => db.values('DELETE FROM account RETURNING id, id'),
+    [
+      [1, 1],
+      [2, 2],
+    ],
+  ],
+  ['all of a write that does not', (db) => db.all('DELETE FROM account'), []],
+  ['get of a write that does not', (db) => db.get('DELETE FROM account'), undefined],
+  ['values of a write that does not', (db) => db.values('DELETE FROM account'), []],
+  ['all of a setting', (db) => db.all('PRAGMA user_version = 3'), []],
+  [
+    'all of a setting that answers',
+    (db) => db.all('PRAGMA journal_mode = WAL'),
+    [{ journal_mode: 'wal' }],
+  ],
+  ['values of a setting that answers', (db) => db.values('PRAGMA journal_mode = WAL'), [['wal']]],
+  [
+    'a query of a builder',
+    (db) => db.all(db.select({ n: owner.name }).from(owner)),
+    [{ name: 'Ada' }, { name: 'Grace' }],
+  ],
+  [
+    'a boolean, as libsql takes it',
+    (db) => db.get(sql`SELECT ${true} AS yes, ${false} AS no`),
+    { yes: 1, no: 0 },
+  ],
+  ['a date, as libsql takes it', (db) => db.get(sql`SELECT ${new Date(7)} AS at`), { at: 7 }],
+];
+
+const relational: Case[] = [
+  ['findMany', (db) => db.query.owner.findMany(), [ADA, GRACE]],
+  ['findFirst', (db) => db.query.owner.findFirst({ where: eq(owner.id, 2) }), GRACE],
+  ['findFirst of nothing', (db) => db.query.owner.findFirst({ where: eq(owner.id, 9) }), undefined],
+  [
+    'relations of relations',
+    (db) =>
+      db.query.owner.findFirst({
+        columns: { name: true },
+        with: { inviter: { columns: { name: true }, with: { accounts: true } } },
+        orderBy: desc(owner.id),
+      }),
+    { name: 'Grace', inviter: { name: 'Ada', accounts: [{ id: 1, ownerId: 1, cents: 0 }] } },
+  ],
+  [
+    'extras',
+    (db) =>
+      db.query.owner.findMany({
+        columns: {},
+        extras: { loud: sql<string>`upper(${owner.name})`.as('loud') },
+      }),
+    [{ loud: 'ADA' }, { loud: 'GRACE' }],
+  ],
+  [
+    'limit and offset',
+    (db) =>
+      db.query.owner.findMany({
+        columns: { id: true },
+        limit: 1,
+        offset: 1,
+        orderBy: asc(owner.id),
+      }),
+    [{ id: 2 }],
+  ],
+];
+
+const prepared: Case[] = [
+  ['select', (db) => db.select().from(owner).where(byId).prepare().all({ id: 1 }), [ADA]],
+  ['select get', (db) => db.select().from(owner).where(byId).prepare().get({ id: 2 }), GRACE],
+  [
+    'select execute',
+    (db) => db.select().from(owner).where(byId).prepare().execute({ id: 2 }),
+    [GRACE],
+  ],
+  ['select values', (db) => named(db).where(byId).prepare().values({ id: 2 }), [['Grace']]],
+  [
+    'insert, through the encoder of the column',
+    (db) =>
+      db
+        .insert(owner)
+        .values({ name: sql.placeholder('name') })
+        .returning({ name: owner.name })
+        .prepare()
+        .get({ name: 'x' }),
+    { name: 'x' },
+  ],
+  [
+    'insert run',
+    (db) =>
+      db
+        .insert(owner)
+        .values({ name: sql.placeholder('name') })
+        .prepare()
+        .run({ name: 'x' }),
+    { changes: 1, lastInsertRowid: 3 },
+  ],
+  [
+    'delete',
+    (db) =>
+      db
+        .delete(account)
+        .where(eq(account.id, sql.placeholder('id')))
+        .prepare()
+        .execute({ id: 1 }),
+    expect.objectContaining({ changes: 1 }),
+  ],
+  [
+    'findMany',
+    (db) => db.query.owner.findMany({ where: byId }).prepare().execute({ id: 1 }),
+    [ADA],
+  ],
+  ['findFirst', (db) => db.query.owner.findFirst({ where: byId }).prepare().get({ id: 2 }), GRACE],
+];
+
+describe.each([
+  ['selects', selects],
+  ['writes', writes],
+  ['raw queries', raw],
+  ['relational queries', relational],
+  ['prepared queries', prepared],
+])('%s', (_, cases) => {
+  test.each(cases)('%s, alone and in a transaction', async (what, run, expected) => {
+    const { db } = await openBank();
+    // A journal mode cannot be set in a transaction.
+    if (!what.endsWith('that answers')) {
+      const undone = db.transaction(async (tx) => {
+        expect(await run(tx as unknown as Db)).toEqual(expected);
+        tx.rollback();
+      });
+      await expect(undone).rejects.toThrow('Rollback');
+    }
+    expect(await run(db)).toEqual(expected);
+  });
+});
+
+test('a prepared query runs as often as it likes, from many callers at once', async () => {
+  const { db } = await openBank();
+  const query = named(db).where(byId).prepare();
+  const ids = Array.from({ length: 200 }, (_, n) => (n % 2) + 1);
+  const rows = await Promise.all(ids.map((id) => query.get({ id })));
+  expect(rows.map((row) => row?.name)).toEqual(ids.map((id) => (id === 1 ? 'Ada' : 'Grace')));
+});
+
+test('views', async () => {
+  const { db, pool } = await openBank();
+  await pool.exec('CREATE VIEW rich AS SELECT owner_id, cents FROM account WHERE cents > 100');
+  const rich = sqliteView('rich').as((qb) =>
+    qb.select({ ownerId: account.ownerId, cents: account.cents }).from(account),
+  );
+  expect(await db.select().from(rich)).toEqual([{ ownerId: 2, cents: 500 }]);
+});
+
+test('a read does not overtake the writes that were issued before it', async () => {
+  const { db } = await openBank();
+  for (let n = 0; n < 50; n++) {
+    const write = db.insert(account).values({ cents: n }).run();
+    expect(await db.$count(account)).toBe(3 + n);
+    await write;
+  }
+});
+
+test('a many-to-many relation through a table of pairs', async () => {
+  const { pool } = await openBank();
+  const tag = sqliteTable('tag', { name: text().primaryKey() });
+  const tagged = sqliteTable('tagged', {
+    a: text().references(() => tag.name),
+    b: text().references(() => tag.name),
+  });
+  const tagRelations = relations(tag, ({ many }) => ({ pairs: many(tagged) }));
+  const taggedRelations = relations(tagged, ({ one }) => ({
+    a: one(tag, { fields: [tagged.a], references: [tag.name] }),
+  }));
+  const { drizzle } = await import('@poolite/drizzle');
+  const db = drizzle(pool, { schema: { tag, tagged, tagRelations, taggedRelations } });
+  await pool.exec(`CREATE TABLE tag (name TEXT PRIMARY KEY); CREATE TABLE tagged (a TEXT, b TEXT);
+    INSERT INTO tag VALUES ('x'), ('y'); INSERT INTO tagged VALUES ('x', 'y'), ('x', 'x')`);
+  expect(await db.query.tag.findMany({ with: { pairs: { columns: { b: true } } } })).toEqual([
+    { name: 'x', pairs: [{ b: 'y' }, { b: 'x' }] },
+    { name: 'y', pairs: [] },
+  ]);
+});

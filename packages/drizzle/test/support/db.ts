@@ -1,0 +1,81 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createPool, type Pool, type PoolOptions } from '@poolite/core';
+import { drizzle } from '@poolite/drizzle';
+import { type DrizzleConfig, DrizzleQueryError, relations } from 'drizzle-orm';
+import { type AnySQLiteColumn, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { onTestFinished } from 'vitest';
+
+export const owner = sqliteTable('owner', {
+  id: integer().primaryKey(),
+  name: text().notNull(),
+  invitedBy: integer('invited_by').references((): AnySQLiteColumn => owner.id),
+});
+
+export const account = sqliteTable('account', {
+  id: integer().primaryKey(),
+  ownerId: integer('owner_id').references(() => owner.id),
+  cents: integer().notNull().default(0),
+});
+
+export const ownerRelations = relations(owner, ({ one, many }) => ({
+  inviter: one(owner, { fields: [owner.invitedBy], references: [owner.id] }),
+  accounts: many(account),
+}));
+
+export const accountRelations = relations(account, ({ one }) => ({
+  owner: one(owner, { fields: [account.ownerId], references: [owner.id] }),
+}));
+
+export const schema = { owner, account, ownerRelations, accountRelations };
+export type Schema = typeof schema;
+
+export const TABLES = [
+  'CREATE TABLE owner (id INTEGER PRIMARY KEY, name TEXT NOT NULL, invited_by INTEGER REFERENCES owner)',
+  'CREATE TABLE account (id INTEGER PRIMARY KEY, owner_id INTEGER REFERENCES owner, cents INTEGER NOT NULL DEFAULT 0)',
+];
+
+/** A folder of the running test's own. */
+export function freshFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'poolite-drizzle-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The path of a database in a folder of the running test's own: there is no such file yet. */
+export function freshFile(): string {
+  return join(freshFolder(), 'test.db');
+}
+
+export function openPool(file: string, options?: PoolOptions): Pool {
+  const pool = createPool(file, options);
+  onTestFinished(() => pool.close({ force: true }));
+  return pool;
+}
+
+/** A database on a fresh file, with its tables and two owners, each with an account. */
+export async function openBank(
+  config: Omit<DrizzleConfig<Schema>, 'schema'> = {},
+  options?: PoolOptions,
+) {
+  const file = freshFile();
+  const pool = openPool(file, options);
+  const db = drizzle(pool, { ...config, schema });
+  for (const table of TABLES) await pool.exec(table);
+  await pool.exec(`INSERT INTO owner VALUES (1, 'Ada', NULL), (2, 'Grace', 1)`);
+  await pool.exec('INSERT INTO account VALUES (1, 1, 0), (2, 2, 500)');
+  return { db, pool, file };
+}
+
+/** What a call of Drizzle's failed with: `code` of the cause that DrizzleQueryError wraps. */
+export async function outcome(call: PromiseLike<unknown>): Promise<string> {
+  try {
+    await call;
+    return 'resolved';
+  } catch (error) {
+    const cause = error instanceof DrizzleQueryError ? error.cause : error;
+    const { code } = cause as { code?: unknown };
+    return typeof code === 'string' ? code : String(cause);
+  }
+}
