@@ -175,11 +175,11 @@ export class WriteLease extends BaseLease {
     if (kind === 'begin') return this.#begin(behavior ?? 'deferred', statement, method, nothing);
     const holder = this.#holder;
     if (holder === undefined || !holder.inTransaction) {
-      if (!this.#begun || kind === 'commit') return undefined;
+      if (!this.#begun || kind !== 'rollback') return undefined;
       // A commit that failed, or SQLite itself, rolled it back before the caller did. The thread
       // refuses statements until it hears of the caller's own.
       this.#begun = false;
-      if (holder === undefined) return Promise.resolve(nothing);
+      if (holder?.unended !== true) return Promise.resolve(nothing);
       return holder.rollback(false).then(() => nothing);
     }
     const leave = kind === 'commit' && this.#first === 'begin';
@@ -219,7 +219,7 @@ export class WriteLease extends BaseLease {
     const holder = this.#holder;
     if (holder === undefined) return;
     this.#holder = undefined;
-    if (holder.mayBeOpen) await holder.rollback(true);
+    if (holder.mayBeOpen || holder.unended) await holder.rollback(true);
     else holder.leave();
   }
 }

@@ -1,4 +1,4 @@
-import type { Pool } from '@poolite/core';
+import type { Lease, Pool } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
@@ -196,6 +196,47 @@ describe('a transaction written by hand through a lease', () => {
     await lease.run('COMMIT');
     await lease.release();
     expect(stored()).toEqual([2]);
+  });
+
+  describe.each([
+    ['ROLLBACK', (lease: Lease) => lease.run('ROLLBACK')],
+    ['release', (lease: Lease) => lease.release()],
+  ])('%s ends', (how, end) => {
+    const alone = () => pool.query('PRAGMA foreign_keys', [], { access: 'write' });
+
+    test('one that could not begin, and what follows runs', async () => {
+      const other = openPool(pool.file, { busyTimeout: 0, cacheSize: 100 });
+      await other.ready();
+      const lease = await other.lease('write');
+      await pool.transaction(async (tx) => {
+        await tx.run(INSERT, [1]);
+        await lease.run('BEGIN IMMEDIATE');
+        expect(await outcome(lease.run(INSERT, [2]))).toBe('SQLITE_BUSY');
+        expect(await outcome(lease.run(INSERT, [3]))).toBe('SQLITE_BUSY');
+      });
+      await end(lease);
+      if (how === 'ROLLBACK') {
+        await lease.run(INSERT, [4]);
+        await lease.release();
+      } else await other.run(INSERT, [4]);
+      await other.query('PRAGMA foreign_keys', [], { access: 'write' });
+      expect(stored()).toEqual([1, 4]);
+    });
+
+    test('one that SQLite undid, and what follows runs', async () => {
+      const lease = await pool.lease('write');
+      await lease.run('BEGIN');
+      await lease.run(INSERT, [1]);
+      await outcome(lease.run('INSERT OR ROLLBACK INTO t (a) VALUES (1)'));
+      expect(await outcome(lease.run(INSERT, [2]))).toBe('SQLITE_CONSTRAINT_PRIMARYKEY');
+      await end(lease);
+      if (how === 'ROLLBACK') {
+        await lease.run(INSERT, [3]);
+        await lease.release();
+      }
+      await alone();
+      expect(stored()).toEqual(how === 'ROLLBACK' ? [3] : []);
+    });
   });
 
   test.each([

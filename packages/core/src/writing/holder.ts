@@ -16,6 +16,9 @@ const hasEnded = () =>
 export class WriterHolder {
   /** Whether a transaction is open, or will be with the next statement. */
   inTransaction = false;
+  /** Whether a BEGIN was sent whose end was not. The thread refuses everything behind one that
+   * failed, or that SQLite undid, until it hears of the end. */
+  unended = false;
   readonly #writer: Writer;
   readonly #turn: Turn;
   readonly #remote: RemoteConnection;
@@ -112,6 +115,7 @@ export class WriterHolder {
     const begin = this.#begin;
     if (begin === undefined) return;
     this.#begin = undefined;
+    this.unended = true;
     this.#writer.begin(this.#turn, { type: 'begin', ...begin }, alone || begin.readonly);
   }
 
@@ -128,6 +132,7 @@ export class WriterHolder {
       if (leave) this.#writer.leave(this.#turn);
       return Promise.resolve();
     }
+    this.unended = false;
     const writer = this.#writer;
     return new Promise((resolve, reject) => {
       const task = writer.thread.expect({
