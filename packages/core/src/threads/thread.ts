@@ -52,6 +52,8 @@ function isCommandLineScript(): boolean {
 
 /** How long, in ms, the calling thread looks for a quick answer: a quick statement takes less. */
 const LONGEST_LOOK = 0.06;
+/** How long, in ms, its event loop turns without sleeping for an answer: most commits take less. */
+const LONGEST_POLL = 0.4;
 
 /** One thread of the pool, seen from the calling thread. */
 export class Thread {
@@ -63,9 +65,11 @@ export class Thread {
   readonly #port: MessagePort;
   readonly #owner: ThreadOwner;
   readonly #calls = new Map<number, Call>();
-  readonly #waiter = new WordWaiter(this.control, Control.answered, LONGEST_LOOK);
-  /** When an answer was last asked for that should come at once. */
-  #quickSince = 0;
+  readonly #looker = new WordWaiter(this.control, Control.answered, LONGEST_LOOK);
+  readonly #poller = new WordWaiter(this.control, Control.answered, LONGEST_POLL);
+  /** Who is to learn when the answer of the last post comes, and since when it is waited for. */
+  #learner: WordWaiter | undefined;
+  #since = 0;
   #nextCall = 1;
   #newIds: number[] = [];
   #newTexts: string[] = [];
@@ -137,10 +141,12 @@ export class Thread {
   }
 
   /**
-   * @param quick whether an answer is expected at once: the calling thread then looks out for it,
-   * for some microseconds of its next turn, before it sleeps in its event loop.
+   * How the answer is waited for, as long as that has paid of late. `look`: it is expected at once,
+   * and looked out for, for some microseconds of the event loop's next turn. `poll`: it is expected
+   * soon, and the event loop turns without sleeping until it is there, since waking from its sleep
+   * takes as long as a short commit; whatever else comes is served meanwhile.
    */
-  post(commands: Command[], quick = false): void {
+  post(commands: Command[], wait: 'look' | 'poll' | 'sleep' = 'sleep'): void {
     if (!this.#referenced) this.reference();
     if (this.#newIds.length > 0) {
       commands.unshift({ type: 'define', ids: this.#newIds, texts: this.#newTexts });
@@ -155,13 +161,30 @@ export class Thread {
     this.#port.postMessage(commands);
     Atomics.add(this.control, Control.wake, 1);
     Atomics.notify(this.control, Control.wake);
-    this.#quickSince = quick ? performance.now() : 0;
-    if (!quick || !this.#waiter.isHopeful) return;
+    this.#learner = undefined;
+    if (wait === 'sleep') return;
+    this.#learner = wait === 'look' ? this.#looker : this.#poller;
+    this.#since = performance.now();
+    if (!this.#learner.isHopeful) return;
+    if (wait === 'poll') return this.#poll(seen, this.#since + LONGEST_POLL);
     setImmediate(() => {
-      if (!this.#alive || !this.#waiter.tryLook(seen)) return;
-      const received = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
-      if (received !== undefined) this.#receive(received.message);
+      if (this.#alive && this.#looker.tryLook(seen)) this.#take();
     });
+  }
+
+  #poll(seen: number, until: number): void {
+    setImmediate(() => {
+      if (!this.#alive) return;
+      if (Atomics.load(this.control, Control.answered) !== seen) this.#take();
+      else if (performance.now() < until) this.#poll(seen, until);
+      else this.#poller.waitedInVain();
+    });
+  }
+
+  /** Takes answers that are there, before the event loop comes to them. */
+  #take(): void {
+    const received = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
+    if (received !== undefined) this.#receive(received.message);
   }
 
   /** Registers who is told of the reply with the number that it returns. */
@@ -213,9 +236,9 @@ export class Thread {
 
   #receive(answers: Answer[]): void {
     const { decoder } = this;
-    if (this.#quickSince !== 0) {
-      this.#waiter.came(performance.now() - this.#quickSince);
-      this.#quickSince = 0;
+    if (this.#learner !== undefined) {
+      this.#learner.came(performance.now() - this.#since);
+      this.#learner = undefined;
     }
     for (const answer of answers) {
       switch (answer.type) {

@@ -50,8 +50,12 @@ export class WordWaiter {
   /** The same as `look`, and remembers a look in vain. */
   tryLook(seen: number): boolean {
     if (this.look(seen)) return true;
-    this.#patience--;
+    this.waitedInVain();
     return false;
+  }
+
+  waitedInVain(): void {
+    this.#patience--;
   }
 
   /** Looks for a change, and does not sleep. */

@@ -298,15 +298,15 @@ export class Writer {
     if (this.#commands.length > 0) {
       const commands = this.#commands;
       this.#commands = [];
-      this.thread.post(commands, this.#isQuick(commands));
+      this.thread.post(commands, this.#waitFor(commands));
     }
   }
 
-  /** Whether the last of these commands is answered without a commit to the disk before it. */
-  #isQuick(commands: readonly Command[]): boolean {
-    const last = commands[commands.length - 1] as Command;
-    if (last.type === 'group') return this.groups.microseconds < QUICK_GROUP;
-    return last.type === 'execute' && (this.#turn?.begunAt ?? 0) > 0;
+  /** How the answer to the last of these commands is waited for: does a commit come before it? */
+  #waitFor(commands: readonly Command[]): 'look' | 'poll' {
+    const { type } = commands[commands.length - 1] as Command;
+    if (type === 'execute' && (this.#turn?.begunAt ?? 0) > 0) return 'look';
+    return type === 'group' && this.groups.microseconds < QUICK_GROUP ? 'look' : 'poll';
   }
 
   #next(): void {
