@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { program } from '../../packages/cli/src/program.js';
 import { packages, pageBlocks, pages, root } from './blocks.ts';
 
 interface Manifest {
@@ -25,6 +26,13 @@ function check(line: string): void {
   }
   const single = /^pnpm build && pnpm vitest run (\S+)$/.exec(line)?.[1];
   if (single !== undefined) return expect(existsSync(new URL(single, root)), line).toBe(true);
+  const words = /^npx poolite (.+)$/.exec(line)?.[1]?.split(' ');
+  if (words !== undefined) {
+    const command = program().commands.find((each) => each.name() === words[0]);
+    const known = command?.options.map(({ long }) => long);
+    const named = words.filter((word) => word.startsWith('--'));
+    return expect(known, line).toEqual(expect.arrayContaining(named));
+  }
   expect.unreachable(`nobody knows whether this line is right: ${line}`);
 }
 

@@ -1,0 +1,121 @@
+import type { LatencyStats, PoolStats } from '@poolite/core';
+import { bytes, count, duration, paint, percent } from '../format.js';
+import type { Rates, Watched } from './rates.js';
+
+const BARS = '▁▂▃▄▅▆▇█';
+
+/** Values as a row of bars, the largest the highest. */
+export function sparkline(values: readonly number[]): string {
+  const most = Math.max(...values, 1);
+  return values.map((value) => BARS[Math.round((value / most) * (BARS.length - 1))]).join('');
+}
+
+/** What `top` draws, cut to the size of the terminal. */
+export function frame(
+  file: string,
+  watched: readonly Watched[],
+  time: Date,
+  size: { columns: number; rows: number },
+): string {
+  const pools = watched.length === 1 ? '1 pool' : `${watched.length} pools`;
+  const lines = [
+    `${paint('bold', file)}  ${pools}  ${time.toTimeString().slice(0, 8)}  ${paint('dim', 'q: quit')}`,
+    ...watched.flatMap((each) => ['', ...block(each)]),
+  ];
+  // The last line stays free: a terminal scrolls when it is full.
+  const most = size.rows - 1;
+  const fitting = lines.length <= most ? lines : [...lines.slice(0, most - 1), paint('dim', '…')];
+  return fitting.map((line) => cut(line, size.columns)).join('\n');
+}
+
+/** A line without what does not fit; colours take no room. */
+export function cut(line: string, columns: number): string {
+  let width = 0;
+  let text = '';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one.
+  for (const part of line.match(/\x1b\[[\d;]*m|./gu) ?? []) {
+    if (part.length > 2) text += part;
+    else if (++width <= columns) text += part;
+  }
+  return text;
+}
+
+function block({ pool, rates, history }: Watched): string[] {
+  const { told } = pool;
+  const head = `pid ${pool.pid}`;
+  if (told === undefined) {
+    return [
+      `${paint('bold', head)}  ${paint('yellow', 'does not answer: its event loop is busy')}`,
+    ];
+  }
+  const { stats, script, openedAt } = told;
+  const age = duration(Math.max(0, Date.now() - Date.parse(openedAt)));
+  const state = paint(stats.state === 'open' ? 'green' : 'yellow', stats.state);
+  return [
+    `${paint('bold', head)}  ${state}  for ${age}  ${paint('dim', script)}`,
+    ...(rates === undefined ? [] : flow(stats, rates, history)),
+    ...latencies(stats, rates),
+    ...storage(stats),
+  ];
+}
+
+function flow(stats: PoolStats, rates: Rates, history: readonly number[]): string[] {
+  const { reads, writes, transactions } = stats;
+  const share = percent(transactions.sharedCommits, transactions.count);
+  return [
+    row('reads', `${count(rates.reads)}/s`, [
+      `inline ${Math.round(rates.inlinePart * 100)} %`,
+      `running ${count(reads.running)}`,
+      `queued ${count(reads.queued)}`,
+      `held ${count(reads.held)}`,
+    ]),
+    row('writes', `${count(rates.writes)}/s`, [
+      `groups ${count(rates.groups)}/s of ${rates.groupSize.toFixed(1)}`,
+      `largest ${count(writes.largestGroup)}`,
+      `queued ${count(writes.queued)}`,
+      sparkline(history),
+    ]),
+    row('transactions', `${count(rates.transactions)}/s`, [
+      `shared commits ${share}`,
+      `waiting ${count(transactions.waiting)}`,
+      `writer held ${duration(transactions.heldMs)}`,
+    ]),
+  ];
+}
+
+function latencies({ latency }: PoolStats, rates: Rates | undefined): string[] {
+  const cells = (name: string, now: number | undefined, all: LatencyStats) => {
+    if (all.count === 0) return [];
+    const values = [now, all.p50, all.p99, all.max].map((ms) => (ms ? duration(ms) : '-'));
+    return [`  ${name.padEnd(14)}${values.map((value) => value.padStart(10)).join('')}`];
+  };
+  const lines = [
+    ...cells('inline read', rates?.inlineMs, latency.inline),
+    ...cells('read', rates?.readMs, latency.read),
+    ...cells('write', rates?.writeMs, latency.write),
+  ];
+  if (lines.length === 0) return [];
+  const names = ['mean now', 'p50', 'p99', 'max'].map((name) => name.padStart(10)).join('');
+  return [paint('dim', `  ${'latency'.padEnd(14)}${names}`), ...lines];
+}
+
+function storage(stats: PoolStats): string[] {
+  const { checkpoints } = stats;
+  return [
+    row('WAL', bytes(stats.walBytes), [
+      `checkpoints ${count(checkpoints.count)}`,
+      `emptied ${count(checkpoints.resets)}`,
+      `pinned ${count(checkpoints.pinned)}`,
+      `longest hold of reads ${duration(checkpoints.holds.reads.max)}`,
+    ]),
+    row('trouble', '', [
+      `locks met ${count(stats.busyRetries)}`,
+      `threads lost ${count(stats.threadsLost)}`,
+      `checkpoints failed ${count(checkpoints.failed)}`,
+    ]),
+  ];
+}
+
+function row(name: string, value: string, more: readonly string[]): string {
+  return `  ${name.padEnd(14)}${value.padStart(10)}   ${more.join('   ')}`.trimEnd();
+}

@@ -1,0 +1,217 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { frame, sparkline } from '../src/top/frame.ts';
+import { plainLine } from '../src/top/lines.ts';
+import { ratesOf, Watch, type Watched } from '../src/top/rates.ts';
+import { json, main, poolite, Running } from './support/cli.ts';
+import { freshFolder, makeDatabase } from './support/files.ts';
+import { PoolChild } from './support/pool-child.ts';
+
+interface Look {
+  time: string;
+  file: string;
+  pools: Watched['pool'][] & { rates?: Watched['rates'] }[];
+}
+
+function hasTmux(): boolean {
+  try {
+    execFileSync('tmux', ['-V'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    console.log('tmux is not installed: `poolite top` is not tried in a terminal');
+    return false;
+  }
+}
+
+describe.skipIf(process.platform === 'win32')('top', () => {
+  test('prints a line for each look where there is no terminal', async () => {
+    const file = join(freshFolder(), 'app.db');
+    const child = await PoolChild.start(file);
+    const ended = await poolite(['top', file, '--interval', '200', '--count', '3']);
+    expect([ended.code, ended.stderr]).toEqual([0, '']);
+    const lines = ended.stdout.trimEnd().split('\n');
+    expect(lines).toHaveLength(3);
+    expect(lines[0]).toMatch(new RegExp(`^\\d{4}-.*Z pid ${child.pid} open, WAL `));
+    for (const line of lines.slice(1)) {
+      expect(line).toMatch(/ reads [1-9][\d,]*\/s .* writes [1-9][\d,]*\/s .* groups .* WAL /);
+    }
+    await child.stop();
+  });
+
+  test('prints a JSON document for each look', async () => {
+    const file = join(freshFolder(), 'app.db');
+    const child = await PoolChild.start(file);
+    const { code, stdout } = await poolite([
+      'top',
+      file,
+      '--json',
+      '--interval',
+      '100',
+      '--count',
+      '2',
+    ]);
+    const looks = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Look);
+    expect([code, looks.length]).toEqual([0, 2]);
+    const [first, second] = looks.map((look) => look.pools[0]);
+    expect(first).toMatchObject({ pid: child.pid, told: { file, stats: { state: 'open' } } });
+    expect(first?.rates).toBeUndefined();
+    expect(second?.rates?.writes).toBeGreaterThan(0);
+  });
+
+  test('shows all processes, and ends when the last pool closes', async () => {
+    const file = join(freshFolder(), 'app.db');
+    const children = [await PoolChild.start(file), await PoolChild.start(file)];
+    const running = new Running(['top', file, '--interval', '100'], {});
+    await running.lines(4);
+    for (const child of children) await child.stop();
+    const { code, stdout } = await running.ended;
+    expect(code).toBe(0);
+    for (const { pid } of children) expect(stdout).toContain(` pid ${pid} `);
+  });
+
+  test('ends with Ctrl-C, which is no failure', async () => {
+    const file = join(freshFolder(), 'app.db');
+    await PoolChild.start(file);
+    const running = new Running(['top', file, '--interval', '60000'], {});
+    await running.lines(1);
+    running.child.kill('SIGINT');
+    const { code, signal } = await running.ended;
+    expect([code, signal]).toEqual([0, null]);
+  });
+
+  test('a pool whose folder is its own is found by it alone', async () => {
+    const folder = freshFolder();
+    const file = join(folder, 'app.db');
+    const sockets = join(folder, 'sockets');
+    await PoolChild.start(file, sockets);
+    expect((await poolite(['top', file, '--count', '1'])).code).toBe(1);
+    const { code, stdout } = await poolite(['top', file, '--count', '1', '--sockets', sockets]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(' open, WAL ');
+  });
+
+  test('says how a pool can be watched where there is none', async () => {
+    const ended = await poolite(['top', makeDatabase(join(freshFolder(), 'app.db')), '--json']);
+    expect(ended.code).toBe(1);
+    const { error } = json<{ error: { code: string; message: string } }>(ended);
+    expect(error.code).toBe('NO_POOL');
+    expect(error.message).toContain('statsSocket: true');
+  });
+
+  test.skipIf(!hasTmux())('draws in a terminal, and ends with q', async () => {
+    const file = join(freshFolder(), 'app.db');
+    const child = await PoolChild.start(file);
+    const server = `poolite-test-${process.pid}`;
+    const tmux = (...args: string[]) =>
+      execFileSync('tmux', ['-L', server, '-f', '/dev/null', ...args], { encoding: 'utf8' });
+    onTestFinished(() => void tmux('kill-server'));
+    const command = `'${process.execPath}' '${main}' top '${file}' --interval 200`;
+    tmux('new-session', '-d', '-s', 'top', '-x', '90', '-y', '20', 'sh');
+    const type = (...keys: string[]) => tmux('send-keys', '-t', 'top', ...keys);
+    const screen = () => tmux('capture-pane', '-t', 'top', '-p');
+    type(`${command}; echo "ended with $?"`, 'Enter');
+    const wanted = new RegExp(
+      `1 pool .*q: quit[\\s\\S]*pid ${child.pid}  open  for [\\s\\S]* writes +[1-9][\\d,]*/s ` +
+        '[\\s\\S]*latency +mean now +p50 +p99 +max[\\s\\S]* write +\\d[\\s\\S]* WAL ',
+    );
+    await expect.poll(screen, { timeout: 15_000 }).toMatch(wanted);
+    // It draws in place: however often it looks, the head is there once.
+    const time = () => /(\d\d:\d\d:\d\d) {2}q: quit/.exec(screen())?.[1];
+    const before = time();
+    await expect.poll(time, { timeout: 10_000 }).not.toBe(before);
+    expect(screen().match(/q: quit/g)).toHaveLength(1);
+    type('q');
+    await expect.poll(screen, { timeout: 10_000 }).toContain('\nended with 0');
+  });
+});
+
+describe('what it makes of statistics', () => {
+  const latency = { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };
+  const stats: NonNullable<Watched['pool']['told']>['stats'] = {
+    state: 'open',
+    readers: 1,
+    statements: 1,
+    reads: { inline: 0, threaded: 0, stolen: 0, rerouted: 0, queued: 0, running: 0, held: 0 },
+    writes: { count: 0, groups: 0, largestGroup: 0, meanGroup: 0, queued: 0 },
+    transactions: { count: 0, sharedCommits: 0, waiting: 0, heldMs: 0 },
+    latency: { inline: latency, read: latency, write: latency },
+    busyRetries: 0,
+    threadsLost: 0,
+    walBytes: 0,
+    checkpoints: {
+      count: 0,
+      pages: 0,
+      resets: 0,
+      pinned: 0,
+      failed: 0,
+      latency,
+      holds: { slowReads: latency, reads: latency, writes: latency },
+    },
+  };
+  const later = {
+    ...stats,
+    reads: { ...stats.reads, inline: 300, threaded: 100 },
+    writes: { ...stats.writes, count: 60, groups: 20 },
+    transactions: { ...stats.transactions, count: 10 },
+    latency: { ...stats.latency, write: { count: 20, mean: 2, p50: 2, p99: 9, max: 9 } },
+  };
+  const pool = (of: typeof stats) => ({
+    pid: 7,
+    socket: '/tmp/7.sock',
+    told: { file: '/app.db', script: 'server.js', openedAt: '2026-01-01T00:00:00Z', stats: of },
+  });
+
+  test('rates are differences by time', () => {
+    expect(ratesOf({ at: 1000, stats }, { at: 3000, stats: later })).toEqual({
+      reads: 200,
+      inlinePart: 0.75,
+      writes: 30,
+      groups: 10,
+      groupSize: 3,
+      transactions: 5,
+      inlineMs: 0,
+      readMs: 0,
+      writeMs: 2,
+    });
+  });
+
+  test('the mean of now is not that of all', () => {
+    const write = { count: 30, mean: 4, p50: 2, p99: 9, max: 9 };
+    const third = { ...later, latency: { ...later.latency, write } };
+    expect(ratesOf({ at: 0, stats: later }, { at: 1000, stats: third }).writeMs).toBe(8);
+  });
+
+  test('a pool that does not answer keeps what was seen before', () => {
+    const watch = new Watch();
+    expect(watch.look([pool(stats)], 0)[0]?.rates).toBeUndefined();
+    const [silent] = watch.look([{ ...pool(stats), told: undefined }], 1000);
+    expect(plainLine(silent as Watched, new Date(0))).toBe(
+      '1970-01-01T00:00:00.000Z pid 7 does not answer: its event loop is busy',
+    );
+    expect(watch.look([pool(later)], 2000)[0]?.rates?.reads).toBe(200);
+  });
+
+  test('a frame fits into its terminal', () => {
+    const watch = new Watch();
+    watch.look([pool(stats)], 0);
+    const watched = watch.look([pool(later)], 1000);
+    for (const [columns, rows] of [
+      [40, 8],
+      [80, 24],
+      [200, 3],
+    ] as const) {
+      const lines = frame('app.db', watched, new Date(), { columns, rows }).split('\n');
+      expect(lines.length).toBeLessThan(rows);
+      for (const line of lines) expect([...line].length).toBeLessThanOrEqual(columns);
+    }
+  });
+
+  test('a row of bars', () => {
+    expect(sparkline([0, 50, 100])).toBe('▁▅█');
+    expect(sparkline([0, 0])).toBe('▁▁');
+  });
+});
