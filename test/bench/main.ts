@@ -9,6 +9,7 @@ import { sharedCommits, transactions } from './core/transactions.ts';
 import { drizzle } from './drizzle.ts';
 import { type Line, printLines, runScenario, type Scenario } from './harness.ts';
 import { kysely } from './kysely.ts';
+import { typeorm } from './typeorm.ts';
 
 const scenarios: readonly Scenario[] = [
   inserts('full'),
@@ -23,6 +24,7 @@ const scenarios: readonly Scenario[] = [
   bulk,
   ...kysely,
   ...drizzle,
+  ...typeorm,
 ];
 
 const { values, positionals } = parseArgs({
