@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { createPool } from '@poolite/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { frame, sparkline } from '../src/top/frame.ts';
 import { plainLine } from '../src/top/lines.ts';
@@ -130,28 +131,8 @@ describe.skipIf(process.platform === 'win32')('top', () => {
 });
 
 describe('what it makes of statistics', () => {
-  const latency = { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };
-  const stats: NonNullable<Watched['pool']['told']>['stats'] = {
-    state: 'open',
-    readers: 1,
-    statements: 1,
-    reads: { inline: 0, threaded: 0, stolen: 0, rerouted: 0, queued: 0, running: 0, held: 0 },
-    writes: { count: 0, groups: 0, largestGroup: 0, meanGroup: 0, queued: 0 },
-    transactions: { count: 0, sharedCommits: 0, waiting: 0, heldMs: 0 },
-    latency: { inline: latency, read: latency, write: latency },
-    busyRetries: 0,
-    threadsLost: 0,
-    walBytes: 0,
-    checkpoints: {
-      count: 0,
-      pages: 0,
-      resets: 0,
-      pinned: 0,
-      failed: 0,
-      latency,
-      holds: { slowReads: latency, reads: latency, writes: latency },
-    },
-  };
+  // Those of a pool that has done nothing yet.
+  const stats = createPool(':memory:').stats();
   const later = {
     ...stats,
     reads: { ...stats.reads, inline: 300, threaded: 100 },
