@@ -9,17 +9,9 @@ import {
   union,
   unionAll,
 } from 'drizzle-orm/sqlite-core';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { ADA, byId, type Case, GRACE, named, tryCases } from './support/cases.ts';
 import { account, openBank, owner } from './support/db.ts';
-
-const ADA = { id: 1, name: 'Ada', invitedBy: null };
-const GRACE = { id: 2, name: 'Grace', invitedBy: 1 };
-
-type Db = Awaited<ReturnType<typeof openBank>>['db'];
-type Case = [what: string, run: (db: Db) => PromiseLike<unknown>, expected: unknown];
-
-const byId = eq(owner.id, sql.placeholder('id'));
-const named = (db: Db) => db.select({ name: owner.name }).from(owner);
 
 const selects: Case[] = [
   ['select', (db) => db.select().from(owner), [ADA, GRACE]],
@@ -124,176 +116,6 @@ const selects: Case[] = [
   ],
 ];
 
-const writes: Case[] = [
-  [
-    'insert',
-    (db) => db.insert(owner).values({ name: 'Edsger' }),
-    { changes: 1, lastInsertRowid: 3 },
-  ],
-  [
-    'insert many',
-    (db) =>
-      db
-        .insert(owner)
-        .values([{ name: 'a' }, { name: 'b' }])
-        .run(),
-    { changes: 2, lastInsertRowid: 4 },
-  ],
-  [
-    'insert returning',
-    (db) => db.insert(owner).values({ name: 'Edsger' }).returning(),
-    [{ id: 3, name: 'Edsger', invitedBy: null }],
-  ],
-  [
-    'insert returning get',
-    (db) => db.insert(owner).values({ name: 'a' }).returning({ n: owner.id }).get(),
-    { n: 3 },
-  ],
-  [
-    'insert returning values',
-    (db) => db.insert(owner).values({ name: 'a' }).returning({ n: owner.id }).values(),
-    [[3]],
-  ],
-  [
-    'insert from a select',
-    (db) =>
-      db.insert(owner).select(
-        db
-          .select({
-            id: sql<number>`id + 7`.as('id'),
-            name: owner.name,
-            invitedBy: owner.invitedBy,
-          })
-          .from(owner),
-      ),
-    { changes: 2, lastInsertRowid: 9 },
-  ],
-  [
-    'a conflict that does nothing',
-    (db) => db.insert(owner).values(ADA).onConflictDoNothing().returning(),
-    [],
-  ],
-  [
-    'a conflict that updates',
-    (db) =>
-      db
-        .insert(owner)
-        .values(ADA)
-        .onConflictDoUpdate({ target: owner.id, set: { name: 'Countess' } })
-        .returning({ name: owner.name }),
-    [{ name: 'Countess' }],
-  ],
-  [
-    'update',
-    (db) => db.update(account).set({ cents: sql`${account.cents} + 1` }),
-    expect.objectContaining({ changes: 2 }),
-  ],
-  [
-    'update returning',
-    (db) =>
-      db
-        .update(account)
-        .set({ cents: 7 })
-        .where(eq(account.id, 1))
-        .returning({ cents: account.cents }),
-    [{ cents: 7 }],
-  ],
-  [
-    'delete',
-    (db) => db.delete(account).where(eq(account.id, 1)),
-    expect.objectContaining({ changes: 1 }),
-  ],
-  [
-    'delete returning',
-    (db) => db.delete(account).returning({ id: account.id }).all(),
-    [{ id: 1 }, { id: 2 }],
-  ],
-  [
-    'a common table expression that writes',
-    (db) => {
-      const rich = db
-        .$with('rich')
-        .as(db.select({ id: account.id }).from(account).where(gt(account.cents, 1)));
-      return db
-        .with(rich)
-        .delete(account)
-        .where(inArray(account.id, sql`(select id from rich)`))
-        .returning({ id: account.id });
-    },
-    [{ id: 2 }],
-  ],
-];
-
-const raw: Case[] = [
-  [
-    'run',
-    (db) => db.run(sql`DELETE FROM account WHERE cents < ${1}`),
-    expect.objectContaining({ changes: 1 }),
-  ],
-  [
-    'run of a text',
-    (db) => db.run('UPDATE account SET cents = 1'),
-    expect.objectContaining({ changes: 2 }),
-  ],
-  [
-    'all',
-    (db) => db.all(sql`SELECT id, name FROM owner`),
-    [
-      { id: 1, name: 'Ada' },
-      { id: 2, name: 'Grace' },
-    ],
-  ],
-  ['get', (db) => db.get(sql`SELECT name FROM owner WHERE id = ${2}`), { name: 'Grace' }],
-  ['get of nothing', (db) => db.get(sql`SELECT name FROM owner WHERE id = ${9}`), undefined],
-  [
-    'values',
-    (db) => db.values(sql`SELECT id, name AS id FROM owner`),
-    [
-      [1, 'Ada'],
-      [2, 'Grace'],
-    ],
-  ],
-  [
-    'all of a write that returns',
-    (db) => db.all('DELETE FROM account RETURNING id'),
-    [{ id: 1 }, { id: 2 }],
-  ],
-  [
-    'get of a write that returns',
-    (db) => db.get('UPDATE account SET cents = 9 RETURNING cents'),
-    { cents: 9 },
-  ],
-  [
-    'values of a write that returns',
-    (db) => db.values('DELETE FROM account RETURNING id, id'),
-    [
-      [1, 1],
-      [2, 2],
-    ],
-  ],
-  ['all of a write that does not', (db) => db.all('DELETE FROM account'), []],
-  ['get of a write that does not', (db) => db.get('DELETE FROM account'), undefined],
-  ['values of a write that does not', (db) => db.values('DELETE FROM account'), []],
-  ['all of a setting', (db) => db.all('PRAGMA user_version = 3'), []],
-  [
-    'all of a setting that answers',
-    (db) => db.all('PRAGMA journal_mode = WAL'),
-    [{ journal_mode: 'wal' }],
-  ],
-  ['values of a setting that answers', (db) => db.values('PRAGMA journal_mode = WAL'), [['wal']]],
-  [
-    'a query of a builder',
-    (db) => db.all(db.select({ n: owner.name }).from(owner)),
-    [{ name: 'Ada' }, { name: 'Grace' }],
-  ],
-  [
-    'a boolean, as libsql takes it',
-    (db) => db.get(sql`SELECT ${true} AS yes, ${false} AS no`),
-    { yes: 1, no: 0 },
-  ],
-  ['a date, as libsql takes it', (db) => db.get(sql`SELECT ${new Date(7)} AS at`), { at: 7 }],
-];
-
 const relational: Case[] = [
   ['findMany', (db) => db.query.owner.findMany(), [ADA, GRACE]],
   ['findFirst', (db) => db.query.owner.findFirst({ where: eq(owner.id, 2) }), GRACE],
@@ -378,26 +200,9 @@ const prepared: Case[] = [
   ['findFirst', (db) => db.query.owner.findFirst({ where: byId }).prepare().get({ id: 2 }), GRACE],
 ];
 
-describe.each([
-  ['selects', selects],
-  ['writes', writes],
-  ['raw queries', raw],
-  ['relational queries', relational],
-  ['prepared queries', prepared],
-])('%s', (_, cases) => {
-  test.each(cases)('%s, alone and in a transaction', async (what, run, expected) => {
-    const { db } = await openBank();
-    // A journal mode cannot be set in a transaction.
-    if (!what.endsWith('that answers')) {
-      const undone = db.transaction(async (tx) => {
-        expect(await run(tx as unknown as Db)).toEqual(expected);
-        tx.rollback();
-      });
-      await expect(undone).rejects.toThrow('Rollback');
-    }
-    expect(await run(db)).toEqual(expected);
-  });
-});
+tryCases('selects', selects);
+tryCases('relational queries', relational);
+tryCases('prepared queries', prepared);
 
 test('a prepared query runs as often as it likes, from many callers at once', async () => {
   const { db } = await openBank();
