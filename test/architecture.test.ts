@@ -23,7 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'writing/': ['threads/', 'statements/', ...GROUND],
   'upkeep/': ['threads/', 'statements/', ...GROUND],
   'sharing/': ['threads/', 'statements/', ...GROUND],
-  'options.ts': ['threads/connection.ts', ...GROUND],
+  'options.ts': ['threads/connection.ts', 'upkeep/backup-options.ts', ...GROUND],
   'threads/': ['statements/', ...GROUND],
   'statements/': GROUND,
   'observing/': GROUND,
@@ -89,7 +89,7 @@ test.each([
   ['can load packages', /\bcreateRequire\(/, ['threads/engine.ts', 'threads/home.ts']],
   ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
   ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],
-  ['starts threads', /\bnew Worker\(/, ['threads/thread.ts']],
+  ['starts threads', /\bnew Worker\(/, ['threads/job.ts', 'threads/thread.ts']],
   ['is the program of a thread', /\bworkerData as ThreadData\b/, ['threads/entry.ts']],
 ])('nobody else %s', (_what, pattern, expected) => {
   expect(names.filter((file) => pattern.test(code(file)))).toEqual(expected);

@@ -27,5 +27,5 @@ export default defineConfig([
     },
   },
   // A thread is a program of its own: whoever starts it, it may be ESM.
-  { ...common, entry: { thread: 'src/threads/entry.ts' }, format: ['esm'] },
+  { ...common, entry: { thread: 'src/thread-program.ts' }, format: ['esm'] },
 ]);

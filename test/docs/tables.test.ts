@@ -70,8 +70,10 @@ describe('the options', () => {
 });
 
 test('every method of a pool has a place in the tour', () => {
-  const names = Object.getOwnPropertyNames(Pool.prototype);
-  const methods = names.filter((name) => name !== 'constructor' && name !== 'file');
+  const members = Object.entries(Object.getOwnPropertyDescriptors(Pool.prototype));
+  const isMethod = ([name, { value }]: (typeof members)[number]) =>
+    name !== 'constructor' && typeof value === 'function';
+  const methods = members.filter(isMethod).map(([name]) => name);
   const missing = methods.filter((name) => {
     const heading = new RegExp(`^### .*\`${name}\\(\\)\``, 'm');
     return !heading.test(readme) && !readme.includes(`\`pool.${name}(`);

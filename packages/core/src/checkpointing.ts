@@ -57,9 +57,9 @@ export function newCheckpoints(database: Database, holders: Holders): Checkpoint
 }
 
 /** Who of this pool keeps the WAL from being emptied. */
-function pins({ readers, writer }: Database, holders: Holders): Pin[] {
+function pins({ readers, writer, backups }: Database, holders: Holders): Pin[] {
   const now = performance.now();
-  const all = holders.sessions.pins();
+  const all = [...holders.sessions.pins(), ...(backups?.pins() ?? [])];
   for (const { sql, since } of readers?.slowRuns() ?? []) {
     all.push({ kind: 'read', ageMs: now - since, openedAt: '', sql });
   }

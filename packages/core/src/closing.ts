@@ -16,6 +16,7 @@ function closedError(): PoolError {
 function isDrained(database: Database, holders: Holders, oneShot: OneShot): boolean {
   const { writer, readers } = database;
   if (writer.groups.pending > 0 || writer.waiting > 0 || writer.holder !== undefined) return false;
+  if (database.backups?.asked !== 0) return false;
   if (database.checkpointsAsked > 0 || writer.thread.calls > 0) return false;
   if (holders.sessions.size > 0 || oneShot.held > 0) return false;
   return readers === undefined || readers.queued + readers.running === 0;
@@ -38,12 +39,14 @@ export async function closeDatabase(
     () => true,
   );
   if (failed) return;
-  const { checkpoints } = database;
+  const { checkpoints, backups } = database;
   database.state = 'closing';
   checkpoints?.stop();
+  backups?.stop(closedError());
   if (!force) await drained(database, holders, oneShot, timeout);
   const error = closedError();
   database.refusal = error;
+  await backups?.abandon(error);
   const { writer, readers } = database;
   const inTime = isDrained(database, holders, oneShot);
   if (!inTime) {

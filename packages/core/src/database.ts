@@ -17,6 +17,7 @@ import { lostError } from './threads/failure.js';
 import type { Role } from './threads/protocol.js';
 import { failureOf } from './threads/rows.js';
 import { Anchor } from './upkeep/anchor.js';
+import type { Backups } from './upkeep/backups.js';
 import type { Checkpoints } from './upkeep/checkpoints.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
@@ -40,6 +41,8 @@ export class Database {
   inline: InlineReader | undefined;
   /** What keeps the WAL small, where the pool does that. */
   checkpoints: Checkpoints | undefined;
+  /** Backups; there as soon as it is made. */
+  backups: Backups | undefined;
   /** Checkpoints by hand that are not answered. */
   checkpointsAsked = 0;
   /** Keeps SQLite from checkpointing at the end, where the pool must not. */
@@ -238,6 +241,7 @@ export class Database {
     rejected.catch(() => {});
     this.#setReady(rejected);
     this.onFailed?.(error);
+    this.backups?.stop(error);
     this.rejectAll(error);
     void this.terminate();
     this.ended();

@@ -17,6 +17,10 @@ export type PoolErrorCode =
   | 'POOL_MISUSE'
   /** An option is unknown, of the wrong type, or contradicts another. */
   | 'POOL_OPTIONS'
+  /** A backup or a restore failed, and left nothing behind; `cause` is what SQLite or the file system said. */
+  | 'POOL_BACKUP'
+  /** A file cannot be replaced, since somebody has it open. */
+  | 'POOL_IN_USE'
   /** A write was under way when its caller or its thread left: it may or may not be stored. */
   | 'POOL_OUTCOME_UNKNOWN';
 

@@ -1,6 +1,7 @@
 export { PoolError, type PoolErrorCode } from './errors.js';
 export { channels, type StatementMessage } from './observing/channels.js';
 export type {
+  BackupMessage,
   CheckpointMessage,
   Pin,
   PoolEvents,
@@ -11,7 +12,7 @@ export {
   type RunningPoolsOptions,
   runningPools,
 } from './observing/running-pools.js';
-export type { CheckpointStats, LatencyStats, PoolStats } from './observing/stats.js';
+export type { BackupStats, CheckpointStats, LatencyStats, PoolStats } from './observing/stats.js';
 export type { CheckpointOptions, PoolOptions, RetryOptions } from './options.js';
 export { createPool, Pool } from './pool.js';
 export { type Classification, classify, type StatementKind } from './statements/classify.js';
@@ -34,3 +35,24 @@ export type {
 export type { Integers, Setup } from './threads/connection.js';
 export type { RunResult } from './threads/engine.js';
 export type { StatementResult } from './threads/result.js';
+export type {
+  BackupCompression,
+  BackupFile,
+  BackupOptions,
+  BackupProgress,
+  BackupResult,
+  BackupSettings,
+  BackupVerdict,
+  BackupVerify,
+  RestoreOptions,
+  RestoreResult,
+  ScheduledBackupOptions,
+  VerifyBackupOptions,
+} from './upkeep/backup-options.js';
+export type {
+  BackupRequest,
+  ListBackupsOptions,
+  ListedBackup,
+  PoolBackups,
+} from './upkeep/backups.js';
+export { restoreBackup, verifyBackup } from './upkeep/restore.js';

@@ -14,6 +14,12 @@ import {
   text,
 } from './option-checks.js';
 import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
+import {
+  checkBackups,
+  type ResolvedBackups,
+  resolveBackups,
+  type ScheduledBackupOptions,
+} from './upkeep/backup-options.js';
 
 /** How a taken lock is waited for, once short polls did not help. */
 export interface RetryOptions {
@@ -127,6 +133,8 @@ export interface PoolOptions {
    * keep: they ignore it.
    */
   checkpoint?: CheckpointOptions | 'hands-off';
+  /** Backups by schedule. Default: none. */
+  backups?: ScheduledBackupOptions;
 }
 
 /** The options of a pool, each with its value. */
@@ -143,6 +151,7 @@ export interface ResolvedOptions {
   /** The absolute path of the folder; true for the one where it is looked for. */
   readonly statsSocket: boolean | string;
   readonly checkpoint: Readonly<Required<CheckpointOptions>> | 'hands-off';
+  readonly backups: ResolvedBackups | undefined;
   readonly connection: ConnectionOptions;
 }
 
@@ -238,6 +247,7 @@ const checkOptions = fields(
     readonly: boolean,
     statsSocket,
     checkpoint,
+    backups: checkBackups,
   } satisfies Record<keyof PoolOptions, Check>,
   'createPool',
 );
@@ -282,6 +292,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     shareCommits: given.shareCommits ?? true,
     statsSocket: typeof place === 'string' ? resolve(place) : place,
     checkpoint: resolveCheckpoint(given.checkpoint ?? {}),
+    backups: resolveBackups(given.backups),
     connection: Object.freeze({
       file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),
       readonly: given.readonly ?? false,

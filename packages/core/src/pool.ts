@@ -29,6 +29,8 @@ import type {
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
 import type { StatementResult } from './threads/result.js';
+import type { BackupOptions, BackupResult } from './upkeep/backup-options.js';
+import type { Backups, PoolBackups } from './upkeep/backups.js';
 
 /**
  * A pool of connections to one SQLite database file: writes go to one writer thread, which commits
@@ -205,6 +207,39 @@ export class Pool implements Statements, AsyncDisposable {
   async checkpoint(mode: CheckpointMode = 'PASSIVE'): Promise<CheckpointResult> {
     if (this.#closed !== undefined) return this.#refuse();
     return checkpointByHand(this.#database, this.#holders, this.#oneShot, mode);
+  }
+
+  /**
+   * Copies the database to a file, while it is read and written: the state of one moment, with every
+   * write that was answered, or issued by this pool, before the call. The file appears under its name
+   * once it is verified and flushed, all at once; one that is there is replaced. Where it fails,
+   * nothing is left behind.
+   *
+   * A database in memory is copied by its only connection: its statements wait meanwhile.
+   *
+   * @throws PoolError POOL_BACKUP where it cannot be written (a full disk, a folder that is missing)
+   * or the copy is damaged; POOL_MISUSE where the target is the database itself, a folder, or a
+   * database in use; POOL_ABORTED; POOL_CLOSED.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@poolite/core';
+   *
+   * await using pool = createPool('app.db');
+   * await pool.exec('CREATE TABLE note (text TEXT)');
+   * const { verdict, pages } = await pool.backup('app-backup.sqlite', { compress: 'gzip' });
+   * console.log(verdict, pages); // ok 2
+   * ```
+   */
+  async backup(target: string, options?: BackupOptions): Promise<BackupResult> {
+    if (this.#closed !== undefined) return this.#refuse();
+    return (this.#database.backups as Backups).backup(target, options);
+  }
+
+  /** The backups by schedule, of the option `backups`. */
+  get backups(): PoolBackups {
+    if (this.#closed !== undefined) throw this.#closedError();
+    return this.#database.backups as Backups;
   }
 
   /** What the pool has done, and what it is doing. */

@@ -1,6 +1,7 @@
 import type { Database } from './database.js';
 import { noCheckpoints, type PoolStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
+import type { Backups } from './upkeep/backups.js';
 
 export function readStats(database: Database, oneShot: OneShot): PoolStats {
   const { writer, readers, inline, counts, latency, isMemory } = database;
@@ -42,5 +43,6 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     threadsLost: counts.threadsLost,
     walBytes: isMemory ? 0 : database.walBytes(),
     checkpoints: database.checkpoints?.stats() ?? noCheckpoints(),
+    backups: (database.backups as Backups).read(),
   };
 }

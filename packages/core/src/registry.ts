@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { newBackups } from './backing-up.js';
 import { newCheckpoints } from './checkpointing.js';
 import { Database } from './database.js';
 import { Holders } from './holders.js';
@@ -12,9 +13,10 @@ import { isMemory } from './threads/connection.js';
 
 /** The options that two pools must agree on; their paths may differ and lead to one file. */
 function withoutFile(options: ResolvedOptions): unknown {
-  const { file, connection, ...rest } = options;
+  const { file, connection, backups, ...rest } = options;
   const { file: path, ...connectionRest } = connection;
-  return { ...rest, ...connectionRest };
+  // A function that a hot reload makes anew is the same option: see `takeOver`.
+  return { ...rest, ...connectionRest, backups: backups && { ...backups, onError: undefined } };
 }
 
 /** An open database, and what all pools on it have in common. */
@@ -65,6 +67,7 @@ function open(options: ResolvedOptions): Opened {
     () => oneShot.writesBefore(),
   );
   database.checkpoints = newCheckpoints(database, holders);
+  database.backups = newBackups(database, holders, oneShot);
   return { database, oneShot, holders, statsSocket: serveStats(database, oneShot) };
 }
 
@@ -107,6 +110,7 @@ export function share(options: ResolvedOptions): Share {
     all.set(key, [...others, entry]);
   }
   const mine = entry;
+  mine.database.backups?.takeOver(options.backups);
   mine.pools++;
   return {
     database: mine.database,

@@ -20,6 +20,8 @@ export const channels = {
   walPinned: channel('poolite:wal-pinned'),
   /** Upkeep failed. */
   upkeepError: channel('poolite:upkeep-error'),
+  /** A backup was made. */
+  backup: channel('poolite:backup'),
 } as const;
 
 /** The message of `poolite:statement`. */

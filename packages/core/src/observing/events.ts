@@ -4,10 +4,10 @@ import { EventEmitter } from 'node:events';
 export interface Pin {
   /**
    * A snapshot, a lease with an open transaction or stream, a stream, a read that runs, whoever
-   * holds the writer, another process; `'unknown'`: another process, or another connection of this
+   * holds the writer, a backup, another process; `'unknown'`: another process, or another connection of this
    * one, where the system does not tell which.
    */
-  kind: 'snapshot' | 'lease' | 'stream' | 'read' | 'writer' | 'process' | 'unknown';
+  kind: 'snapshot' | 'lease' | 'stream' | 'read' | 'writer' | 'backup' | 'process' | 'unknown';
   /** How long it has been so, in ms; of another process: since the pool has seen it. */
   ageMs: number;
   /** The stack of whoever opened it; `''` where it is not known. */
@@ -43,6 +43,18 @@ export interface WalPinnedMessage {
   pins: Pin[];
 }
 
+/** A backup was made. */
+export interface BackupMessage {
+  file: string;
+  /** Whether it is one of the option `backups`, not of `pool.backup`. */
+  scheduled: boolean;
+  path: string;
+  bytes: number;
+  verdict: string;
+  /** How long it took, in ms. */
+  ms: number;
+}
+
 /** What a pool tells through `pool.on`. */
 export interface PoolEvents {
   /** The file is open, and all threads are up. */
@@ -58,7 +70,9 @@ export interface PoolEvents {
   /** The WAL is larger than `walLimit`, or was not empty at closing: who keeps it so. */
   walPinned: [WalPinnedMessage];
   /** Upkeep failed; it will be tried again. */
-  upkeepError: [{ task: 'checkpoint'; error: unknown }];
+  upkeepError: [{ task: 'checkpoint' | 'backup'; error: unknown }];
+  /** A backup was made. */
+  backup: [BackupMessage];
   /** The pool is closed. */
   close: [];
 }

@@ -34,6 +34,29 @@ export interface CheckpointStats {
   };
 }
 
+/** Backups since the pool was opened: by hand, and by the option `backups`. */
+export interface BackupStats {
+  /** Threads that make one, or look whether one is due, or list them. */
+  running: number;
+  /** Backups that were made. */
+  made: number;
+  failed: number;
+  /** Given up: by a signal, or since the pool was closed. */
+  givenUp: number;
+  /** Looks that found another process at it. */
+  skipped: number;
+  /** Old ones that were removed. */
+  removed: number;
+  /** When the last was made, in ms since 1970; 0: none was. */
+  lastAt: number;
+  /** How long the last took, in ms. */
+  lastDuration: number;
+  /** The size of the last, in bytes. */
+  lastBytes: number;
+  /** When it is looked next whether one is due, in ms since 1970; 0: never. */
+  nextAt: number;
+}
+
 /** What a pool has done since it was opened, and what it is doing. */
 export interface PoolStats {
   /** Whether the pool is open, opening, closing or closed. */
@@ -95,6 +118,8 @@ export interface PoolStats {
   walBytes: number;
   /** What keeps it small; all zero where nothing does. */
   checkpoints: CheckpointStats;
+  /** What became of backups. */
+  backups: BackupStats;
 }
 
 const NONE: LatencyStats = { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };

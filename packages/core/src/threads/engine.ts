@@ -14,6 +14,11 @@ export interface SqliteDatabase {
   exec(script: string): unknown;
   close(): unknown;
   defaultSafeIntegers(on?: boolean): unknown;
+  /** Copies the database to another file, some pages at a time, as `progress` says. */
+  backup(
+    file: string,
+    options: { progress(progress: { totalPages: number; remainingPages: number }): number },
+  ): Promise<unknown>;
 }
 
 export interface SqliteStatement {

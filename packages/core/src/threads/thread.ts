@@ -46,7 +46,7 @@ interface Call {
 
 /** `node --input-type=module -e …`: a thread's file cannot be started with this flag, and others
  * cannot be handed on without it, since Node.js refuses a list that names a flag of the process. */
-function isCommandLineScript(): boolean {
+export function isCommandLineScript(): boolean {
   return process.execArgv.some((flag) => flag.startsWith('--input-type'));
 }
 

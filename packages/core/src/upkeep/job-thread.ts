@@ -1,0 +1,52 @@
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { JobAnswer, JobData } from '../threads/job.js';
+import { listBackups, makeScheduled } from './backup-directory.js';
+import { makeBackup } from './backup-make.js';
+import { jobFailure } from './job-error.js';
+import type { AnyJob, JobContext, JobNote } from './job-messages.js';
+import { restore, verify } from './restore-thread.js';
+
+/** How far a thread that copies steps back behind those that somebody waits for: see `nice`. */
+const NICE = 10;
+
+const { job, control, connection } = workerData as JobData<AnyJob>;
+const port = parentPort as NonNullable<typeof parentPort>;
+
+function answer(message: JobAnswer<JobNote, unknown>): void {
+  port.postMessage(message);
+}
+
+const context: JobContext = {
+  control,
+  // The upkeep's own questions want numbers, whatever the user's statements want.
+  connection: { ...connection, integers: 'number' },
+  note: (note) => answer({ type: 'note', note }),
+  message: () => new Promise((resolve) => port.once('message', resolve)),
+};
+
+function work(): Promise<unknown> {
+  switch (job.kind) {
+    case 'backup':
+      return makeBackup(job, context);
+    case 'scheduled':
+      return makeScheduled(job, context);
+    case 'list':
+      return listBackups(job, context);
+    case 'verify':
+      return verify(job, context);
+    case 'restore':
+      return restore(job, context);
+    default:
+      return job satisfies never;
+  }
+}
+
+try {
+  // Only Linux has a priority for each thread; elsewhere it would be the whole process's.
+  const gentle = 'pace' in job && job.pace !== Number.POSITIVE_INFINITY;
+  if (gentle && process.platform === 'linux') setPriority(0, NICE);
+  answer({ type: 'done', result: await work() });
+} catch (error) {
+  answer({ type: 'failed', failure: jobFailure(error) });
+}

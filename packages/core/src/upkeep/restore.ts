@@ -1,0 +1,88 @@
+import { resolve } from 'node:path';
+import type { ConnectionOptions } from '../threads/connection.js';
+import {
+  type BackupFile,
+  checkCall,
+  checkPath,
+  type RestoreOptions,
+  type RestoreResult,
+  type VerifyBackupOptions,
+} from './backup-options.js';
+import { Job } from './job.js';
+import { refuseAborted, withCaller } from './job-error.js';
+
+/** A connection without a pool: what its options would say. */
+function connectionOf(file: string, setup: string | undefined, driver: string | undefined) {
+  return {
+    file,
+    readonly: false,
+    driver: driver ?? 'better-sqlite3',
+    integers: 'number',
+    synchronous: 'full',
+    busyTimeout: 0,
+    retry: { attempts: 0, baseDelay: 1, maxDelay: 1, jitter: 0 },
+    foreignKeys: false,
+    cacheSize: undefined,
+    mmapSize: 0,
+    pragmas: [],
+    setup,
+  } satisfies ConnectionOptions;
+}
+
+/**
+ * Puts a backup in the place of a database file: verified first, then all at once. The backup may
+ * be compressed; it stays where it is. The old file is kept until the new one is in place; its
+ * -wal and -shm go with it. Where anything fails, the old database is as it was.
+ *
+ * @throws PoolError POOL_IN_USE while any process has the file open; POOL_BACKUP where the backup is
+ * damaged or the file cannot be replaced; POOL_MISUSE where both are the same file; POOL_OPTIONS;
+ * POOL_ABORTED.
+ *
+ * @example
+ * ```ts
+ * import { createPool, restoreBackup } from '@poolite/core';
+ *
+ * const pool = createPool('app.db');
+ * await pool.exec('CREATE TABLE note (text TEXT)');
+ * await pool.backup('app-backup.sqlite');
+ * await pool.close();
+ * const { verdict, replaced } = await restoreBackup('app-backup.sqlite', 'app.db');
+ * console.log(verdict, replaced); // ok true
+ * ```
+ */
+export async function restoreBackup(
+  backup: string,
+  file: string,
+  options: RestoreOptions = {},
+): Promise<RestoreResult> {
+  checkCall('restoreBackup', options);
+  const { verify = 'full', signal, setup, driver } = options;
+  const from = resolve(checkPath('the backup', backup));
+  const to = resolve(checkPath('the database', file));
+  refuseAborted(signal);
+  return withCaller(restoreBackup, () => {
+    const job = { kind: 'restore', backup: from, file: to, verify } as const;
+    return new Job<RestoreResult>(job, connectionOf(to, setup, driver), { signal }).result;
+  });
+}
+
+/**
+ * Checks a backup, compressed or not, and tells what it found: the verdict is `'damaged'` where it
+ * is not sound.
+ *
+ * @throws PoolError POOL_BACKUP where there is no such file, or it cannot be read; POOL_OPTIONS;
+ * POOL_ABORTED.
+ */
+export async function verifyBackup(
+  backup: string,
+  options: VerifyBackupOptions = {},
+): Promise<BackupFile> {
+  checkCall('verifyBackup', options);
+  const { verify = 'full', signal, setup, driver } = options;
+  const path = resolve(checkPath('the backup', backup));
+  refuseAborted(signal);
+  return withCaller(verifyBackup, () => {
+    const job = { kind: 'verify', path, verify } as const;
+    return new Job<BackupFile>(job, connectionOf(path, setup, driver), { signal }).result;
+  });
+}
