@@ -50,8 +50,15 @@ export async function loadSetup(setup: string | undefined): Promise<Setup | unde
   return found as Setup;
 }
 
-function checkVersion(db: SqliteDatabase): string {
+const versions = new Map<string, string>();
+
+/** Asked of a database in memory: a file that wants a key first would not even tell this. */
+function checkVersion(driver: string): string {
+  const known = versions.get(driver);
+  if (known !== undefined) return known;
+  const db = new (sqliteLibrary(driver))(':memory:', {});
   const row = db.prepare('SELECT sqlite_version() AS version').get([]) as { version: string };
+  db.close();
   const parts = row.version.split('.').map(Number);
   for (let i = 0; i < OLDEST_SQLITE.length; i++) {
     const difference = (parts[i] ?? 0) - (OLDEST_SQLITE[i] ?? 0);
@@ -63,6 +70,7 @@ function checkVersion(db: SqliteDatabase): string {
       );
     }
   }
+  versions.set(driver, row.version);
   return row.version;
 }
 
@@ -106,6 +114,7 @@ export class Connection {
    */
   constructor(options: ConnectionOptions, access: 'read' | 'write', timeout: number) {
     const Library = sqliteLibrary(options.driver);
+    this.sqliteVersion = checkVersion(options.driver);
     this.#options = options;
     this.access = access;
     const memory = isMemory(options.file);
@@ -114,18 +123,13 @@ export class Connection {
       fileMustExist: !memory && (access === 'read' || options.readonly),
       timeout,
     });
-    this.sqliteVersion = checkVersion(this.db);
     if (options.integers !== 'number') this.db.defaultSafeIntegers(true);
   }
 
-  /** Sets the pragmas of the options, and runs the user's `setup`. */
+  /** Runs the user's `setup`, and sets the pragmas of the options. */
   configure(setup: Setup | undefined): void {
     const options = this.#options;
-    this.pragma(`foreign_keys = ${options.foreignKeys ? 'ON' : 'OFF'}`);
-    if (options.cacheSize !== undefined) this.pragma(`cache_size = ${options.cacheSize}`);
-    this.pragma(`mmap_size = ${options.mmapSize}`);
-    if (this.access === 'write') this.pragma(`synchronous = ${options.synchronous}`);
-    for (const [name, value] of options.pragmas) this.pragma(`${name} = ${value}`);
+    // It may set a key, before which nothing can read the file: as many a pragma does.
     const result: unknown = setup?.(this.db, { access: this.access });
     if (typeof (result as { then?: unknown } | undefined)?.then === 'function') {
       throw new TypeError(
@@ -133,6 +137,11 @@ export class Connection {
           'be done when it returns (better-sqlite3 is synchronous; import what you need above)',
       );
     }
+    this.pragma(`foreign_keys = ${options.foreignKeys ? 'ON' : 'OFF'}`);
+    if (options.cacheSize !== undefined) this.pragma(`cache_size = ${options.cacheSize}`);
+    this.pragma(`mmap_size = ${options.mmapSize}`);
+    if (this.access === 'write') this.pragma(`synchronous = ${options.synchronous}`);
+    for (const [name, value] of options.pragmas) this.pragma(`${name} = ${value}`);
   }
 
   pragma(text: string): unknown {

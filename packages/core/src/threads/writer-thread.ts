@@ -105,8 +105,8 @@ export class WriterThread {
     const { connection: options, control } = this.#data;
     const connection = new Connection(options, 'write', options.busyTimeout);
     try {
-      const journalMode = this.#journalMode(connection);
       connection.configure(this.#setup);
+      const journalMode = this.#journalMode(connection);
       // From here on the waits for locks are the pool's own: see BusyWaiter.
       connection.pragma('busy_timeout = 0');
       // Whoever commits must not pay for a checkpoint: see upkeep/, or who does it in its place.
