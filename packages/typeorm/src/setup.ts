@@ -41,7 +41,7 @@ const prepare = loaded?.default?.default ?? loaded?.default;
 export default function (db, context) {
   const writes = context.access === 'write';
   if (key !== undefined) {
-    db.pragma('key = ' + JSON.stringify(key));
+    db.pragma("key = '" + key.replaceAll("'", "''") + "'");
     const tells = (name) => db.pragma(name).length > 0;
     if (!tells('cipher') && !tells('cipher_version')) {
       throw new Error("option 'key': this build of SQLite does not encrypt; name one that does, " +

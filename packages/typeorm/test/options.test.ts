@@ -1,4 +1,5 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { createPool } from '@poolite/core';
 import { PooliteDataSource, type PooliteDataSourceOptions, poolite } from '@poolite/typeorm';
@@ -101,6 +102,22 @@ describe('options of the data source that a pool honours', () => {
       await lease.release();
     }
     expect(await source.query('SELECT * FROM prepared')).toEqual([]);
+  });
+
+  test('key: on every connection, where the library encrypts', async () => {
+    const driver = createRequire(import.meta.url).resolve('better-sqlite3-multiple-ciphers');
+    const database = freshFile();
+    const open = (key?: string) =>
+      openSource({ database, ...(key === undefined ? {} : { key }) }, { readers: 2, driver });
+    const source = await open('se"cr\'et');
+    await source.getRepository(Account).save(account('a'));
+    const reads = Array.from({ length: 6 }, () => names(source));
+    expect(await Promise.all(reads)).toEqual(Array.from({ length: 6 }, () => ['a']));
+    await source.destroy();
+    expect(readFileSync(database).toString('latin1')).not.toContain('SQLite format 3');
+    for (const wrong of ['other', undefined])
+      expect(await outcome(open(wrong))).toBe('SQLITE_NOTADB');
+    expect(await names(await open('se"cr\'et'))).toEqual(['a']);
   });
 
   test('a folder that is not there is made', async () => {
