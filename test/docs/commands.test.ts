@@ -6,6 +6,7 @@ import { packages, pageBlocks, pages, root } from './blocks.ts';
 interface Manifest {
   name: string;
   scripts: Record<string, string>;
+  peerDependencies?: Record<string, string>;
 }
 
 function manifest(folder: string): Manifest {
@@ -21,8 +22,9 @@ function check(line: string): void {
   if (script !== undefined) return expect(manifest('').scripts, line).toHaveProperty(script);
   const installed = /^npm install (\S+)$/.exec(line)?.[1];
   if (installed !== undefined) {
-    const known = packages().map((folder) => manifest(`${folder}/`).name);
-    return expect(known, line).toContain(installed);
+    const all = packages().map((folder) => manifest(`${folder}/`));
+    const peers = all.flatMap(({ peerDependencies = {} }) => Object.keys(peerDependencies));
+    return expect([...all.map(({ name }) => name), ...peers], line).toContain(installed);
   }
   const single = /^pnpm build && pnpm vitest run (\S+)$/.exec(line)?.[1];
   if (single !== undefined) return expect(existsSync(new URL(single, root)), line).toBe(true);

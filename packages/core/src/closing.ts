@@ -33,6 +33,7 @@ export async function closeDatabase(
   { timeout = DEFAULT_TIMEOUT, force = false }: CloseOptions,
 ): Promise<void> {
   if (database.state === 'failed' || database.state === 'closed') return;
+  if (force) database.replication?.dontPrepare();
   // A file that cannot be opened has nothing to close.
   const failed = await database.ready.then(
     () => false,
@@ -73,6 +74,8 @@ export async function closeDatabase(
     const task = writer.thread.expect({ reply: resolve, lost: () => resolve(undefined) });
     writer.thread.post([{ type: 'close', task, checkpoint: checkpoints !== undefined }]);
   });
+  // Its last sync is of everything that was written; then the WAL stays as Litestream knows it.
+  const unsent = await database.replication?.close().catch((error: Error) => error);
   database.anchor?.close();
   const failure = last?.type === 'done' ? last.failure : undefined;
   checkpoints?.closed(
@@ -81,6 +84,7 @@ export async function closeDatabase(
   );
   database.deadlines.close();
   database.state = 'closed';
+  if (unsent !== undefined) throw unsent;
 }
 
 function drained(

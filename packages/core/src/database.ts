@@ -9,6 +9,7 @@ import { checkMilliseconds } from './option-checks.js';
 import type { ResolvedOptions } from './options.js';
 import { InlineReader } from './reading/inline.js';
 import { Readers } from './reading/readers.js';
+import { newReplication, openWhen } from './replicating.js';
 import { Catalogue, type Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
 import type { CallOptions, IterateOptions } from './surface.js';
@@ -19,6 +20,7 @@ import { failureOf } from './threads/rows.js';
 import { Anchor } from './upkeep/anchor.js';
 import type { Backups } from './upkeep/backups.js';
 import type { Checkpoints } from './upkeep/checkpoints.js';
+import type { Replication } from './upkeep/replicate.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 
@@ -47,6 +49,8 @@ export class Database {
   checkpointsAsked = 0;
   /** Keeps SQLite from checkpointing at the end, where the pool must not. */
   anchor: Anchor | undefined;
+  /** Litestream beside the pool. */
+  readonly replication: Replication | undefined;
   readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
   readonly counts = { busyRetries: 0, threadsLost: 0, rerouted: 0, writes: 0 };
   readonly ready: Promise<void>;
@@ -75,11 +79,15 @@ export class Database {
     this.#setReady = setReady;
     // Whoever calls ready() or a statement hears of a failure; nobody has to.
     this.ready.catch(() => {});
+    this.replication = newReplication(this);
+    const prepared = this.replication?.prepare();
+    prepared?.catch((error) => this.fail(error));
     this.readers = this.isMemory ? undefined : this.#newReaders();
     this.writer = new Writer(
       connection,
       new Int32Array(new SharedArrayBuffer(4)),
       {
+        started: (thread) => openWhen(prepared, thread),
         opened: () => this.#writerOpened(),
         failed: (failure) => this.fail(openError(failure, options)),
         lost: (cause) => this.#lost('writer', 0, cause),
@@ -244,6 +252,7 @@ export class Database {
     this.backups?.stop(error);
     this.rejectAll(error);
     void this.terminate();
+    this.replication?.giveUp();
     this.ended();
   }
 
@@ -307,6 +316,7 @@ export class Database {
   #opened(): void {
     if (this.state !== 'opening') return;
     this.state = 'open';
+    this.replication?.start();
     this.#setReady(undefined);
     this.events.emit('ready', () => []);
   }

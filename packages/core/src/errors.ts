@@ -21,6 +21,8 @@ export type PoolErrorCode =
   | 'POOL_BACKUP'
   /** A file cannot be replaced, since somebody has it open. */
   | 'POOL_IN_USE'
+  /** Replication, or a restore from a replica, failed: the message tells what Litestream said. */
+  | 'POOL_REPLICA'
   /** A write was under way when its caller or its thread left: it may or may not be stored. */
   | 'POOL_OUTCOME_UNKNOWN';
 

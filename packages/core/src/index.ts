@@ -5,6 +5,8 @@ export type {
   CheckpointMessage,
   Pin,
   PoolEvents,
+  ReplicationMessage,
+  ReplicationState,
   WalPinnedMessage,
 } from './observing/events.js';
 export {
@@ -12,7 +14,13 @@ export {
   type RunningPoolsOptions,
   runningPools,
 } from './observing/running-pools.js';
-export type { BackupStats, CheckpointStats, LatencyStats, PoolStats } from './observing/stats.js';
+export type {
+  BackupStats,
+  CheckpointStats,
+  LatencyStats,
+  PoolStats,
+  ReplicationStats,
+} from './observing/stats.js';
 export type { CheckpointOptions, PoolOptions, RetryOptions } from './options.js';
 export { createPool, Pool } from './pool.js';
 export { type Classification, classify, type StatementKind } from './statements/classify.js';
@@ -55,4 +63,10 @@ export type {
   ListedBackup,
   PoolBackups,
 } from './upkeep/backups.js';
+export {
+  type RestoredReplica,
+  type RestoreReplicaOptions,
+  restoreReplica,
+} from './upkeep/litestream-restore.js';
+export type { ReplicaOptions, ReplicateOptions } from './upkeep/replicate-options.js';
 export { restoreBackup, verifyBackup } from './upkeep/restore.js';

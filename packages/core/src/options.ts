@@ -20,6 +20,12 @@ import {
   resolveBackups,
   type ScheduledBackupOptions,
 } from './upkeep/backup-options.js';
+import {
+  checkReplicate,
+  type ReplicateOptions,
+  type ReplicateSettings,
+  resolveReplicate,
+} from './upkeep/replicate-options.js';
 
 /** How a taken lock is waited for, once short polls did not help. */
 export interface RetryOptions {
@@ -135,6 +141,11 @@ export interface PoolOptions {
   checkpoint?: CheckpointOptions | 'hands-off';
   /** Backups by schedule. Default: none. */
   backups?: ScheduledBackupOptions;
+  /**
+   * Keeps a replica of the file elsewhere, by Litestream, which runs beside the pool; it implies
+   * `checkpoint: 'hands-off'`. Default: none.
+   */
+  replicate?: ReplicateOptions;
 }
 
 /** The options of a pool, each with its value. */
@@ -152,6 +163,7 @@ export interface ResolvedOptions {
   readonly statsSocket: boolean | string;
   readonly checkpoint: Readonly<Required<CheckpointOptions>> | 'hands-off';
   readonly backups: ResolvedBackups | undefined;
+  readonly replicate: ReplicateSettings | undefined;
   readonly connection: ConnectionOptions;
 }
 
@@ -248,6 +260,7 @@ const checkOptions = fields(
     statsSocket,
     checkpoint,
     backups: checkBackups,
+    replicate: checkReplicate,
   } satisfies Record<keyof PoolOptions, Check>,
   'createPool',
 );
@@ -270,6 +283,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
   if (given.readonly === true && isMemory(trimmed)) {
     throw new PoolError('POOL_OPTIONS', `option 'readonly' contradicts a database in memory`);
   }
+  if (given.replicate !== undefined) checkReplicable(trimmed, given);
   const { retry = {}, statsSocket: place = false } = given;
   if (place !== false && isMemory(trimmed)) {
     throw new PoolError('POOL_OPTIONS', `option 'statsSocket' contradicts a database in memory`);
@@ -291,8 +305,9 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     selfWait: given.selfWait ?? 'error',
     shareCommits: given.shareCommits ?? true,
     statsSocket: typeof place === 'string' ? resolve(place) : place,
-    checkpoint: resolveCheckpoint(given.checkpoint ?? {}),
+    checkpoint: given.replicate ? 'hands-off' : resolveCheckpoint(given.checkpoint ?? {}),
     backups: resolveBackups(given.backups),
+    replicate: given.replicate && resolveReplicate(given.replicate),
     connection: Object.freeze({
       file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),
       readonly: given.readonly ?? false,
@@ -324,4 +339,17 @@ function resolveCheckpoint(given: CheckpointOptions | 'hands-off'): ResolvedOpti
     holdLimit: given.holdLimit ?? 5000,
     backpressure: given.backpressure ?? false,
   });
+}
+
+/** Litestream wants a file that it may checkpoint. */
+function checkReplicable(file: string, { readonly, checkpoint }: PoolOptions): void {
+  const why =
+    isMemory(file) || file.startsWith('file:')
+      ? 'needs the path of a file'
+      : readonly === true
+        ? "contradicts 'readonly': who writes the file replicates it"
+        : checkpoint !== undefined && checkpoint !== 'hands-off'
+          ? "contradicts 'checkpoint': Litestream checkpoints by itself"
+          : undefined;
+  if (why !== undefined) throw new PoolError('POOL_OPTIONS', `option 'replicate' ${why}`);
 }

@@ -22,6 +22,8 @@ export const channels = {
   upkeepError: channel('poolite:upkeep-error'),
   /** A backup was made. */
   backup: channel('poolite:backup'),
+  /** Replication has changed its state, or has met an error. */
+  replication: channel('poolite:replication'),
 } as const;
 
 /** The message of `poolite:statement`. */

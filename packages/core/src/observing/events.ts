@@ -55,6 +55,30 @@ export interface BackupMessage {
   ms: number;
 }
 
+/** What Litestream, beside a pool with the option `replicate`, is doing. */
+export type ReplicationState =
+  /** Makes the missing file from its replica. */
+  | 'restoring'
+  /** Another process replicates the file; this one takes over when that ends. */
+  | 'standby'
+  | 'starting'
+  | 'running'
+  /** It ended by itself, and will be started again. */
+  | 'waiting'
+  /** The pool is being closed: the last writes are sent. */
+  | 'stopping'
+  | 'stopped';
+
+/** Replication has changed its state, or has met an error. */
+export interface ReplicationMessage {
+  file: string;
+  /** Where the replica is, without names and passwords. */
+  url: string;
+  state: ReplicationState;
+  /** What went wrong, where something did: replication goes on, or is tried again. */
+  error: string | undefined;
+}
+
 /** What a pool tells through `pool.on`. */
 export interface PoolEvents {
   /** The file is open, and all threads are up. */
@@ -73,6 +97,8 @@ export interface PoolEvents {
   upkeepError: [{ task: 'checkpoint' | 'backup'; error: unknown }];
   /** A backup was made. */
   backup: [BackupMessage];
+  /** Replication has changed its state, or has met an error. */
+  replication: [ReplicationMessage];
   /** The pool is closed. */
   close: [];
 }

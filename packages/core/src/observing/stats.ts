@@ -1,5 +1,31 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 
+import type { ReplicationState } from './events.js';
+
+/** How replication by Litestream is getting on. */
+export interface ReplicationStats {
+  state: ReplicationState;
+  /** Where the replica is, without names and passwords. */
+  url: string;
+  /** Litestream's version. */
+  version: string;
+  /** Its process, while it runs. */
+  pid: number | undefined;
+  /**
+   * How long the oldest write that the replica may lack has waited, in ms; 0 where it has all.
+   * Undefined where this process does not know: while it stands by, and once it has stopped.
+   */
+  lagMs: number | undefined;
+  /** How often Litestream ended by itself and was started again. */
+  restarts: number;
+  /** Errors that it told, its ends included. */
+  errors: number;
+  /** The size of the file that was restored at the start; undefined where none was. */
+  restoredBytes: number | undefined;
+  /** The last error; `''` where there was none. */
+  lastError: string;
+}
+
 /** How long something took, in milliseconds. */
 export interface LatencyStats {
   /** How many were measured. */
@@ -120,6 +146,8 @@ export interface PoolStats {
   checkpoints: CheckpointStats;
   /** What became of backups. */
   backups: BackupStats;
+  /** Replication; undefined without the option `replicate`. */
+  replication: ReplicationStats | undefined;
 }
 
 const NONE: LatencyStats = { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };

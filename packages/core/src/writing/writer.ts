@@ -14,6 +14,8 @@ import type { Unit } from './unit.js';
 const QUICK_GROUP = 40;
 
 export interface WriterOwner {
+  /** A thread is there: it opens the file when it is told to. */
+  started(thread: Thread): void;
   opened(info: OpenedInfo): void;
   failed(failure: Failure): void;
   /** The thread died and has been replaced. */
@@ -224,7 +226,7 @@ export class Writer {
         this.groups.queued + this.groups.sent + this.#waiting.length > 0 ||
         this.onProgress !== undefined,
     });
-    thread.post([{ type: 'open' }]);
+    this.#owner.started(thread);
     return thread;
   }
 

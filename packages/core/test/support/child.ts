@@ -104,6 +104,11 @@ export class Child {
     return this.message();
   }
 
+  /** A message that came and that nobody has taken; undefined where there is none. */
+  async left(): Promise<unknown> {
+    return this.#messages.shift();
+  }
+
   async end(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill('SIGKILL');
