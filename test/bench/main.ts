@@ -6,6 +6,7 @@ import { inserts } from './core/inserts.ts';
 import { stall, startUp, stuckReader } from './core/latency.ts';
 import { largeReads, pointReads } from './core/reads.ts';
 import { sharedCommits, transactions } from './core/transactions.ts';
+import { wal } from './core/wal.ts';
 import { drizzle } from './drizzle.ts';
 import { type Line, printLines, runScenario, type Scenario } from './harness.ts';
 import { kysely } from './kysely.ts';
@@ -22,6 +23,7 @@ const scenarios: readonly Scenario[] = [
   stuckReader,
   startUp,
   bulk,
+  ...wal,
   ...kysely,
   ...drizzle,
   ...typeorm,

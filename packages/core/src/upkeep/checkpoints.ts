@@ -32,9 +32,9 @@ const USUAL_PAGE = 4096;
 const FRAME_HEADER = 24;
 /** The size of the WAL is looked at again after so many ms at least, and at most. */
 const SOONEST = 10;
-const LATEST = 500;
+const LATEST = 100;
 /** The same while no upkeep thread is needed. */
-const SMALL = 50;
+const SMALL = 25;
 /** From this part of its limit on the WAL is emptied whenever nobody is in the way … */
 const LUCKY = 0.25;
 /** … and from this part on reads are held for it, early enough for the limit. */
@@ -70,8 +70,11 @@ export class Checkpoints {
   #stopped = false;
   #nextLook = 0;
   #timer: NodeJS.Timeout | undefined;
+  #later: NodeJS.Timeout | undefined;
   /** Whether something was written since the last checkpoint that moved everything. */
   #dirty = false;
+  /** Whether something was written since the last look. */
+  #written = false;
   #pageSize = USUAL_PAGE;
   /** Pages that must be in the WAL alone for the next checkpoint. */
   #least: number;
@@ -82,6 +85,8 @@ export class Checkpoints {
   #drain = USUAL_DRAIN;
   #backoff = 0;
   #notBefore = 0;
+  /** Whether those were of this pool who were in the way last. */
+  #wasOwn = false;
   #nextReport = 0;
   /** Since when each other process was seen to read from the WAL. */
   #others = new Map<number, number>();
@@ -111,8 +116,20 @@ export class Checkpoints {
   /** After each answer of the writer, at `now`: this must cost next to nothing. */
   written(now: number): void {
     this.#dirty = true;
+    this.#written = true;
     if (this.#timer === undefined) this.#wait();
-    if (now >= this.#nextLook && !this.#working && !this.#stopped) this.#look(now);
+    if (this.#working || this.#stopped || this.#later !== undefined) return;
+    if (now >= this.#nextLook) this.#look(now);
+    else this.#lookLater(this.#nextLook - now);
+  }
+
+  /** The last write of many is followed by a look too. */
+  #lookLater(ms: number): void {
+    this.#later = setTimeout(() => {
+      this.#later = undefined;
+      if (!this.#working && !this.#stopped) this.#look(performance.now());
+    }, ms);
+    this.#later.unref();
   }
 
   /** Something of the pool has ended. */
@@ -147,6 +164,7 @@ export class Checkpoints {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#later);
     this.#reset.stop();
     this.#owner.brake(0);
   }
@@ -208,18 +226,21 @@ export class Checkpoints {
       this.#failed(error);
     } finally {
       this.#working = false;
+      const left = this.#nextLook - performance.now();
+      if (this.#written && !this.#stopped && this.#later === undefined) this.#lookLater(left);
     }
   }
 
   async #round(least: number): Promise<void> {
     const { walLimit } = this.#settings;
     this.#dirty = false;
-    const outcome = await this.#keeper.checkpoint(least);
+    this.#written = false;
     const now = performance.now();
+    const outcome = await this.#keeper.checkpoint(least);
     let bytes = this.#learn(outcome);
     this.#moved(outcome);
     this.#growth.look(bytes, now);
-    if (bytes >= walLimit * LUCKY && now >= this.#notBefore && !this.#stopped) {
+    if (bytes >= walLimit * LUCKY && this.#mayTry()) {
       const report = await this.#tryToEmpty(bytes);
       if (report?.outcome?.busy === 0) bytes = 0;
       else if (bytes >= walLimit) this.#report('limit', report?.pins ?? this.#owner.pins());
@@ -228,6 +249,13 @@ export class Checkpoints {
     }
     this.#brake(bytes, this.#settings.backpressure);
     this.#nextLook = performance.now() + this.#pause(outcome, bytes);
+  }
+
+  #mayTry(): boolean {
+    if (this.#stopped) return false;
+    if (performance.now() >= this.#notBefore) return true;
+    // Those who were in the way are gone: nothing else is known to be.
+    return this.#wasOwn && this.#owner.pins().length === 0;
   }
 
   /** Empties the WAL if nobody is in the way, or if it is time to hold reads for it. */
@@ -251,6 +279,7 @@ export class Checkpoints {
     } else {
       this.#backoff = Math.min(LONGEST_BACKOFF, this.#backoff * 2 || FIRST_BACKOFF);
       this.#notBefore = performance.now() + this.#backoff;
+      this.#wasOwn = report.outcome === undefined;
     }
     return report;
   }
@@ -264,6 +293,7 @@ export class Checkpoints {
       this.#counts.resets++;
       this.#others.clear();
       this.#emptyAt = outcome.log;
+      this.#growth.emptied();
     }
     this.#tell(request.mode, outcome, held);
     return report;
@@ -353,6 +383,7 @@ export class Checkpoints {
     this.#backoff = Math.min(LONGEST_BACKOFF, this.#backoff * 2 || FIRST_BACKOFF);
     this.#nextLook = performance.now() + this.#backoff;
     this.#notBefore = this.#nextLook;
+    this.#wasOwn = false;
     this.#owner.failed(error);
   }
 

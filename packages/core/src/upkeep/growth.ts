@@ -1,22 +1,27 @@
 /** How much of a new measurement counts. */
-const WEIGHT = 0.4;
+const WEIGHT = 0.5;
 
 /** How fast the WAL grows, from looks at its size. */
 export class Growth {
   /** Bytes per ms. */
   rate = 0;
   #bytes = 0;
-  #at = 0;
+  #at = performance.now();
 
   look(bytes: number, now: number): void {
     const ms = now - this.#at;
-    if (this.#at > 0 && ms > 0) {
-      // After it was emptied it has grown from nothing.
-      const grown = bytes >= this.#bytes ? bytes - this.#bytes : bytes;
-      this.rate += (grown / ms - this.rate) * WEIGHT;
-    }
+    if (ms <= 0) return;
+    // After it was begun anew it has grown from nothing.
+    const grown = bytes >= this.#bytes ? bytes - this.#bytes : bytes;
+    this.rate += (grown / ms - this.rate) * WEIGHT;
     this.#bytes = bytes;
     this.#at = now;
+  }
+
+  /** It is empty now. */
+  emptied(): void {
+    this.#bytes = 0;
+    this.#at = performance.now();
   }
 
   /** When it will have grown by so many bytes, in ms from now. */

@@ -119,7 +119,9 @@ export class Reset {
   /** What can be moved while everybody writes need not be moved while nobody may. */
   async #moveMost(): Promise<void> {
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      if ((await this.#move(FEW)) < MANY) return;
+      const moved = await this.#move(FEW);
+      this.#owner.waiting();
+      if (moved < MANY) return;
     }
   }
 
