@@ -71,6 +71,12 @@ const works: readonly Work[] = [
   },
   { name: 'insert', sync: insert, async: insert },
   {
+    name: 'transaction of one insert',
+    holds: true,
+    sync: (db, n) => db.transaction((tx) => insert(tx, n)),
+    async: (db, n) => db.transaction((tx) => insert(tx, n)),
+  },
+  {
     name: 'transaction of 3 statements',
     holds: true,
     sync: (db, n) =>
@@ -139,7 +145,7 @@ function scenario(work: Work, callers: number, wanted: Scenario['wanted']): Scen
       await fill(better);
 
       const client = createClient({ url: `file:${join(folder, 'libsql.db')}` });
-      // FULL is its default, and the only one that lasts: a transaction takes the connection away.
+      // FULL is its default, which each of its connections begins with.
       await client.execute('PRAGMA journal_mode = WAL');
       const libsql = onLibsql(client, { schema });
       await fill(libsql);
