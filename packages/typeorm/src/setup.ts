@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { setEnvironmentData } from 'node:worker_threads';
 import type { BetterSqlite3DataSourceOptions } from 'typeorm/driver/better-sqlite3/BetterSqlite3DataSourceOptions.js';
 import { recorded, type Step } from './recorder.js';
 
@@ -29,6 +31,24 @@ interface Work {
   readonly attachments: readonly Attachment[];
 }
 
+/** What threads find by a name, by its text: the same work has the same name, and so the same pool. */
+const names = new Map<string, string>();
+
+/**
+ * Leaves the work where threads that start later find it. It stands in no module's text, since that
+ * is the module's address, which errors show: the key must not be seen there.
+ */
+function nameOf(work: Work): string {
+  const text = JSON.stringify(work);
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `poolite.typeorm.${randomUUID()}`;
+    names.set(text, name);
+    setEnvironmentData(name, text);
+  }
+  return name;
+}
+
 /**
  * A pool's connections are on threads of their own, which can load a module, and nothing else: so
  * this one is written here. It runs the user's own first, but for the key.
@@ -36,7 +56,8 @@ interface Work {
 function moduleOf(work: Work, setup: string | undefined): string {
   const source = `
 ${setup === undefined ? 'const loaded = undefined;' : `import * as loaded from ${JSON.stringify(urlOf(setup))};`}
-const { key, steps, attachments } = ${JSON.stringify(work)};
+import { getEnvironmentData } from 'node:worker_threads';
+const { key, steps, attachments } = JSON.parse(getEnvironmentData('${nameOf(work)}'));
 const prepare = loaded?.default?.default ?? loaded?.default;
 export default function (db, context) {
   const writes = context.access === 'write';

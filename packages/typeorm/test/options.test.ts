@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { inspect } from 'node:util';
 import { createPool } from '@poolite/core';
 import { PooliteDataSource, type PooliteDataSourceOptions, poolite } from '@poolite/typeorm';
 import Database from 'better-sqlite3';
@@ -118,6 +119,18 @@ describe('options of the data source that a pool honours', () => {
     for (const wrong of ['other', undefined])
       expect(await outcome(open(wrong))).toBe('SQLITE_NOTADB');
     expect(await names(await open('se"cr\'et'))).toEqual(['a']);
+  });
+
+  test('key: no error shows it', async () => {
+    for (const setup of ['./is-not-there.js', undefined]) {
+      const opening = openSource({ key: 'secret-4711' }, setup === undefined ? {} : { setup });
+      const error = await opening.then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(Error);
+      expect(inspect(error, { depth: 10 })).not.toContain('4711');
+    }
   });
 
   test('a folder that is not there is made', async () => {
