@@ -138,6 +138,7 @@ export class WriterHolder {
       const task = writer.thread.expect({
         reply: (reply) => {
           const { tasks = [], failure } = reply.type === 'done' ? reply : {};
+          if (tasks.at(-1) === task) writer.sharedCommit.answered(performance.now());
           if (failure !== undefined) return resolve(this.#remote.failed(failure));
           if (tasks.length > 1 && tasks.at(-1) !== task) writer.counts.sharedCommits++;
           resolve();

@@ -48,7 +48,7 @@ export class Writer {
   readonly #owner: WriterOwner;
   readonly #deadlines: Deadlines;
   readonly #acquireTimeout: number;
-  readonly #sharedCommit: SharedCommit;
+  readonly sharedCommit: SharedCommit;
   /** Those who wait for a turn, first come first served. */
   readonly #waiting: Turn[] = [];
   #turn: Turn | undefined;
@@ -78,7 +78,7 @@ export class Writer {
     this.#owner = owner;
     this.#deadlines = deadlines;
     this.#acquireTimeout = options.acquireTimeout;
-    this.#sharedCommit = new SharedCommit(options.shareCommits);
+    this.sharedCommit = new SharedCommit(options.shareCommits);
     this.thread = this.#start();
   }
 
@@ -138,7 +138,7 @@ export class Writer {
   /** Sends a command of the turn that has the writer; those of one tick travel together. */
   send(command: Command): void {
     // What begins no transaction of its own must not run inside one that waits for its commit.
-    if (this.#sharedCommit.isOpen && this.#turn?.begunAt === 0 && command.type !== 'end') {
+    if (this.sharedCommit.isOpen && this.#turn?.begunAt === 0 && command.type !== 'end') {
       this.#settle();
     }
     this.#commands.push(command);
@@ -150,7 +150,7 @@ export class Writer {
    * `alone` says that it must not share.
    */
   begin(turn: Turn, command: Command & { type: 'begin' }, alone: boolean): void {
-    if (this.#sharedCommit.isOpen && (alone || command.behavior !== 'immediate')) this.#settle();
+    if (this.sharedCommit.isOpen && (alone || command.behavior !== 'immediate')) this.#settle();
     turn.begunAt = performance.now();
     this.counts.transactions++;
     this.send(command);
@@ -163,12 +163,12 @@ export class Writer {
   end(turn: Turn, task: number, how: 'commit' | 'rollback', leave: boolean): void {
     const now = performance.now();
     // A lease may have begun it by a script: then nobody knows how long it lasted.
-    if (turn.begunAt > 0) this.#sharedCommit.lasted(now - turn.begunAt);
+    if (turn.begunAt > 0) this.sharedCommit.lasted(turn.begunAt, now);
     turn.begunAt = 0;
     const share = how === 'commit' && leave && this.#mayShare(now);
     this.send({ type: 'end', task, how, share });
-    if (share) this.#sharedCommit.join(now);
-    else if (how === 'commit') this.#sharedCommit.close();
+    if (share) this.sharedCommit.join(now);
+    else if (how === 'commit') this.sharedCommit.sent(now);
     if (leave) this.leave(turn, share);
   }
 
@@ -237,12 +237,12 @@ export class Writer {
 
   #mayShare(now: number): boolean {
     if (this.brake.ms > 0 || this.#waiting[0]?.request.shares !== true) return false;
-    return this.#sharedCommit.mayJoin(now);
+    return this.sharedCommit.mayJoin(now);
   }
 
   /** Commits what ended transactions left: nobody shares it. */
   #settle(): void {
-    this.#sharedCommit.close();
+    this.sharedCommit.close();
     this.#commands.push({ type: 'settle' });
   }
 
@@ -292,7 +292,7 @@ export class Writer {
       if (this.groups.queued + this.#waiting.length > 0) this.thread.reference();
       return;
     }
-    if (this.#sharedCommit.isOpen && (this.#turn === undefined || this.#turn.begunAt === 0)) {
+    if (this.sharedCommit.isOpen && (this.#turn === undefined || this.#turn.begunAt === 0)) {
       this.#settle();
     }
     if (this.#turn === undefined) this.#next();
@@ -380,7 +380,7 @@ export class Writer {
     this.#open = false;
     const turn = this.#turn;
     this.#turn = undefined;
-    this.#sharedCommit.close();
+    this.sharedCommit.close();
     this.#commands = [];
     const error = lostError(cause, committing);
     for (const unit of this.groups.lost()) unit.settle(error);
