@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createPool } from '@poolite/core';
 import { drizzle } from '@poolite/drizzle';
 import Database from 'better-sqlite3';
 import { sql } from 'drizzle-orm';
@@ -11,7 +15,7 @@ import {
   sqliteTable,
   text,
 } from 'drizzle-orm/sqlite-core';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { freshFile, openPool } from './support/db.ts';
 
 const point = customType<{ data: { x: number; y: number }; driverData: string }>({
@@ -78,41 +82,49 @@ const values: [what: string, row: Insert][] = [
   ['a type of its own', { point: { x: 3, y: -4 } }],
 ];
 
-test.each(values)(
-  '%s comes back as it was stored, and as better-sqlite3 reads it',
-  async (_, row) => {
-    const file = freshFile();
-    const pool = openPool(file);
-    const db = drizzle(pool, { schema: { every } });
-    await pool.exec(TABLE);
-    const database = new Database(file);
-    onTestFinished(() => void database.close());
-    const stock = drizzleStock(database, { schema: { every } });
+describe('every type of column', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'poolite-drizzle-'));
+  const file = join(folder, 'test.db');
+  const pool = createPool(file);
+  const db = drizzle(pool, { schema: { every } });
+  const database = new Database(file);
+  const stock = drizzleStock(database, { schema: { every } });
+  beforeAll(() => pool.exec(TABLE));
+  beforeEach(() => pool.exec('DELETE FROM every'));
+  afterAll(async () => {
+    database.close();
+    await pool.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
-    const empty = Object.fromEntries(Object.keys(every).map((name) => [name, null]));
-    const expected = (id: number) => ({ ...empty, ...row, id });
+  test.each(values)(
+    '%s comes back as it was stored, and as better-sqlite3 reads it',
+    async (_, row) => {
+      const empty = Object.fromEntries(Object.keys(every).map((name) => [name, null]));
+      const expected = (id: number) => ({ ...empty, ...row, id });
 
-    expect(await db.insert(every).values(row).returning()).toEqual([expected(1)]);
-    stock.insert(every).values(row).run();
-    const raw = 'SELECT * FROM every ORDER BY id';
-    const [mine, theirs] = database.prepare(raw).all() as Record<string, unknown>[];
-    expect({ ...mine, id: 2 }).toEqual(theirs);
+      expect(await db.insert(every).values(row).returning()).toEqual([expected(1)]);
+      stock.insert(every).values(row).run();
+      const raw = 'SELECT * FROM every ORDER BY id';
+      const [mine, theirs] = database.prepare(raw).all() as Record<string, unknown>[];
+      expect({ ...mine, id: 2 }).toEqual(theirs);
 
-    const both = [expected(1), expected(2)];
-    expect(await db.select().from(every)).toEqual(both);
-    expect(stock.select().from(every).all()).toEqual(both);
-    expect(await db.query.every.findMany()).toEqual(stock.query.every.findMany().sync());
-    expect(await db.transaction((tx) => tx.select().from(every).execute())).toEqual(both);
-    expect(await db.batch([db.select().from(every)])).toEqual([both]);
-    expect(await db.select().from(every).values()).toEqual(stock.select().from(every).values());
-    // What it was put in by, it is found by.
-    for (const [name, value] of Object.entries(row)) {
-      const column = every[name as keyof Insert];
-      const found = db.$count(every, sql`${column} = ${sql.param(value, column)}`);
-      expect(await found).toBe(2);
-    }
-  },
-);
+      const both = [expected(1), expected(2)];
+      expect(await db.select().from(every)).toEqual(both);
+      expect(stock.select().from(every).all()).toEqual(both);
+      expect(await db.query.every.findMany()).toEqual(stock.query.every.findMany().sync());
+      expect(await db.transaction((tx) => tx.select().from(every).execute())).toEqual(both);
+      expect(await db.batch([db.select().from(every)])).toEqual([both]);
+      expect(await db.select().from(every).values()).toEqual(stock.select().from(every).values());
+      // What it was put in by, it is found by.
+      for (const [name, value] of Object.entries(row)) {
+        const column = every[name as keyof Insert];
+        const found = db.$count(every, sql`${column} = ${sql.param(value, column)}`);
+        expect(await found).toBe(2);
+      }
+    },
+  );
+});
 
 test('integers beyond 2^53 are exact with the option of the pool', async () => {
   const pool = openPool(freshFile(), { integers: 'auto' });

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import { DrizzleQueryError, eq, sql } from 'drizzle-orm';
-import { expect, test } from 'vitest';
-import { account, openBank, outcome, owner } from './support/db.ts';
+import { describe, expect, test } from 'vitest';
+import { account, openBank, outcome, owner, sharedBank } from './support/db.ts';
 
 type Db = Awaited<ReturnType<typeof openBank>>['db'];
 
@@ -32,22 +32,25 @@ const failing: [how: string, run: (db: Db) => PromiseLike<unknown>, code: string
   ],
 ];
 
-test.each(failing)(
-  "%s fails with SQLite's own error as the cause, in a transaction too",
-  async (how, run, code) => {
-    const { db } = await openBank();
-    const thrown = await Promise.resolve(run(db)).catch((error: unknown) => error);
-    expect(thrown).toBeInstanceOf(DrizzleQueryError);
-    const { cause, query } = thrown as DrizzleQueryError;
-    expect(cause).toBeInstanceOf(Database.SqliteError);
-    expect(cause).toHaveProperty('code', code);
-    expect(query).not.toBe('');
-    if (how === 'a batch') return;
-    await db.transaction(async (tx) => {
-      expect(await outcome(run(tx as unknown as Db))).toBe(code);
-    });
-  },
-);
+describe('what fails', () => {
+  const bank = sharedBank();
+  test.each(failing)(
+    "%s fails with SQLite's own error as the cause, in a transaction too",
+    async (how, run, code) => {
+      const db = bank();
+      const thrown = await Promise.resolve(run(db)).catch((error: unknown) => error);
+      expect(thrown).toBeInstanceOf(DrizzleQueryError);
+      const { cause, query } = thrown as DrizzleQueryError;
+      expect(cause).toBeInstanceOf(Database.SqliteError);
+      expect(cause).toHaveProperty('code', code);
+      expect(query).not.toBe('');
+      if (how === 'a batch') return;
+      await db.transaction(async (tx) => {
+        expect(await outcome(run(tx as unknown as Db))).toBe(code);
+      });
+    },
+  );
+});
 
 test('the error tells the query and its values, and the lines of the caller', async () => {
   const { db } = await openBank();
@@ -96,10 +99,13 @@ const misused: [what: string, run: (db: Db) => PromiseLike<unknown>, code: strin
   ['a transaction without work', (db) => db.transaction(undefined as never), 'POOL_MISUSE'],
 ];
 
-test.each(misused)('%s is refused', async (_, run, code) => {
-  const { db } = await openBank();
-  expect(await outcome(run(db))).toBe(code);
-  expect(await db.$count(owner)).toBe(2);
+describe('misuse', () => {
+  const bank = sharedBank();
+  test.each(misused)('%s is refused', async (_, run, code) => {
+    const db = bank();
+    expect(await outcome(run(db))).toBe(code);
+    expect(await db.$count(owner)).toBe(2);
+  });
 });
 
 test('a closed pool is told of', async () => {

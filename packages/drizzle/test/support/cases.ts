@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm';
 import { describe, expect, test } from 'vitest';
-import { openBank, owner } from './db.ts';
+import { type openBank, owner, sharedBank } from './db.ts';
 
 export const ADA = { id: 1, name: 'Ada', invitedBy: null };
 export const GRACE = { id: 2, name: 'Grace', invitedBy: 1 };
@@ -11,11 +11,12 @@ export type Case = [what: string, run: (db: Db) => PromiseLike<unknown>, expecte
 export const byId = eq(owner.id, sql.placeholder('id'));
 export const named = (db: Db) => db.select({ name: owner.name }).from(owner);
 
-/** Each on a database of its own: first in a transaction that is undone, then by itself. */
+/** Each on the same rows: first in a transaction that is undone, then by itself. */
 export function tryCases(name: string, cases: readonly Case[]): void {
   describe(name, () => {
+    const bank = sharedBank();
     test.each(cases)('%s, in a transaction and alone', async (what, run, expected) => {
-      const { db } = await openBank();
+      const db = bank();
       // A journal mode cannot be set in a transaction.
       if (!what.endsWith('that answers')) {
         const undone = db.transaction(async (tx) => {

@@ -5,7 +5,7 @@ import { createPool, type Pool, type PoolOptions } from '@poolite/core';
 import { drizzle } from '@poolite/drizzle';
 import { type DrizzleConfig, DrizzleQueryError, relations } from 'drizzle-orm';
 import { type AnySQLiteColumn, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest';
 
 export const owner = sqliteTable('owner', {
   id: integer().primaryKey(),
@@ -54,6 +54,10 @@ export function openPool(file: string, options?: PoolOptions): Pool {
   return pool;
 }
 
+const ROWS = `DELETE FROM account; DELETE FROM owner;
+  INSERT INTO owner VALUES (1, 'Ada', NULL), (2, 'Grace', 1);
+  INSERT INTO account VALUES (1, 1, 0), (2, 2, 500);`;
+
 /** A database on a fresh file, with its tables and two owners, each with an account. */
 export async function openBank(
   config: Omit<DrizzleConfig<Schema>, 'schema'> = {},
@@ -63,9 +67,24 @@ export async function openBank(
   const pool = openPool(file, options);
   const db = drizzle(pool, { ...config, schema });
   for (const table of TABLES) await pool.exec(table);
-  await pool.exec(`INSERT INTO owner VALUES (1, 'Ada', NULL), (2, 'Grace', 1)`);
-  await pool.exec('INSERT INTO account VALUES (1, 1, 0), (2, 2, 500)');
+  await pool.exec(ROWS);
   return { db, pool, file };
+}
+
+/** The same for all tests of a `describe`, who find its rows as they were: call it there. */
+export function sharedBank(): () => Awaited<ReturnType<typeof openBank>>['db'] {
+  const folder = mkdtempSync(join(tmpdir(), 'poolite-drizzle-'));
+  const pool = createPool(join(folder, 'test.db'));
+  const db = drizzle(pool, { schema });
+  beforeAll(async () => {
+    for (const table of TABLES) await pool.exec(table);
+  });
+  beforeEach(() => pool.exec(ROWS));
+  afterAll(async () => {
+    await pool.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return () => db;
 }
 
 /** What a call of Drizzle's failed with: `code` of the cause that DrizzleQueryError wraps. */
