@@ -306,7 +306,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     shareCommits: given.shareCommits ?? true,
     statsSocket: typeof place === 'string' ? resolve(place) : place,
     checkpoint: given.replicate ? 'hands-off' : resolveCheckpoint(given.checkpoint ?? {}),
-    backups: resolveBackups(given.backups),
+    backups: resolveBackups(given.backups, isMemory(trimmed)),
     replicate: given.replicate && resolveReplicate(given.replicate),
     connection: Object.freeze({
       file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),

@@ -12,6 +12,8 @@ type Known = Pick<
 >;
 
 const FILE = '.poolite-backups';
+/** How long, in ms, whoever is just writing its last lines is waited for. */
+const BRIEF = 250;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS source (id INTEGER PRIMARY KEY CHECK (id = 1), file TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS backup (
@@ -32,18 +34,19 @@ export class Catalogue {
 
   /** With its lock; undefined where another has that. */
   static lock(directory: string, options: ConnectionOptions): Catalogue | undefined {
-    const connection = plainConnection(options, join(directory, FILE), 'write', 0);
+    let connection: Connection | undefined;
     try {
+      connection = plainConnection(options, join(directory, FILE), 'write', BRIEF);
       // Others may read meanwhile. https://sqlite.org/lockingv3.html
       connection.control('BEGIN IMMEDIATE');
+      connection.pragma('busy_timeout = 5000');
+      connection.db.exec(SCHEMA);
+      return new Catalogue(connection);
     } catch (error) {
-      connection.close();
+      connection?.close();
       if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY')) return undefined;
       throw error;
     }
-    connection.pragma('busy_timeout = 5000');
-    connection.db.exec(SCHEMA);
-    return new Catalogue(connection);
   }
 
   /** For reading, and putting right what a killed process left half written; undefined where there is none. */

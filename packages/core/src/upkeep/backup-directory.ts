@@ -34,6 +34,12 @@ function nameOf(time: number, compress: ScheduledJob['compress']): string {
   return `backup_${stamp}.sqlite${compress === false ? '' : ENDINGS[compress]}`;
 }
 
+/** A backup of which nothing is recorded. */
+function unknownFile(path: string) {
+  const unknown = { pages: 0, pageSize: 0, verdict: 'unverified', verified: false } as const;
+  return { ...unknown, problems: [], compressed: compressionOf(path) };
+}
+
 /** The backups of a folder, the newest first, with what is recorded of them. */
 function filesOf(directory: string, catalogue: Catalogue | undefined): ListedFile[] {
   const files: ListedFile[] = [];
@@ -42,10 +48,7 @@ function filesOf(directory: string, catalogue: Catalogue | undefined): ListedFil
     const path = join(directory, name);
     const stats = createdAt === undefined ? undefined : statOf(path);
     if (createdAt === undefined || !stats?.isFile()) continue;
-    const known = catalogue?.find(name, stats);
-    const unknown = { pages: 0, pageSize: 0, verdict: 'unverified', verified: false } as const;
-    const compressed = compressionOf(path);
-    const found = known ?? { ...unknown, problems: [], compressed };
+    const found = catalogue?.find(name, stats) ?? unknownFile(path);
     files.push({ name, createdAt, path, bytes: stats.size, ...found });
   }
   return files.sort((a, b) => b.createdAt - a.createdAt);

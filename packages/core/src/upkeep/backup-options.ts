@@ -187,8 +187,16 @@ export const checkBackups: Check = (name, value) => {
 /** Gives each setting of the pool option `backups` its value. */
 export function resolveBackups(
   given: ScheduledBackupOptions | undefined,
+  inMemory: boolean,
 ): ResolvedBackups | undefined {
   if (given === undefined) return undefined;
+  if (inMemory) {
+    const hint = 'copy it by hand, with pool.backup()';
+    throw new PoolError(
+      'POOL_OPTIONS',
+      `option 'backups' contradicts a database in memory: ${hint}`,
+    );
+  }
   return Object.freeze({
     directory: resolve(given.directory),
     every: given.every ?? 86_400_000,
