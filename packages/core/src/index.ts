@@ -63,6 +63,8 @@ export type {
   ListedBackup,
   PoolBackups,
 } from './upkeep/backups.js';
+export type { StoredBackup } from './upkeep/destination.js';
+export type { DestinationOption, S3Location } from './upkeep/destinations.js';
 export {
   type RestoredReplica,
   type RestoreReplicaOptions,
@@ -70,3 +72,4 @@ export {
 } from './upkeep/litestream-restore.js';
 export type { ReplicaOptions, ReplicateOptions } from './upkeep/replicate-options.js';
 export { restoreBackup, verifyBackup } from './upkeep/restore.js';
+export type { S3ClientOptions } from './upkeep/s3-sdk.js';

@@ -73,6 +73,11 @@ export interface BackupStats {
   skipped: number;
   /** Old ones that were removed. */
   removed: number;
+  /** Backups that were sent to the destination, and old ones that were removed there. */
+  stored: number;
+  storedRemoved: number;
+  /** How far the one is that is being sent, in bytes; undefined while none is. */
+  sending: { totalBytes: number; doneBytes: number } | undefined;
   /** When the last was made, in ms since 1970; 0: none was. */
   lastAt: number;
   /** How long the last took, in ms. */

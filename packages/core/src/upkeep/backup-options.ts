@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { PoolError } from '../errors.js';
 import { type Check, fields, integer, MOST_MS, oneOf, refuse, text } from '../option-checks.js';
+import type { DestinationOption } from './destinations.js';
+import type { S3ClientOptions } from './s3-sdk.js';
 
 /** How much of a copy has been made. */
 export interface BackupProgress {
@@ -44,7 +46,12 @@ export interface ScheduledBackupOptions extends BackupSettings {
   every?: number | undefined;
   /** How many are kept, 1 or more; the newest that is good is never removed. Default: 7. */
   keep?: number | undefined;
-  /** Is told why one could not be made, or an old one not be removed. */
+  /**
+   * Where each is sent as well, and compared with what was sent: another folder, `s3://bucket/prefix`,
+   * or a bucket with what its client needs. `keep` counts there too. Default: nowhere.
+   */
+  destination?: DestinationOption | undefined;
+  /** Is told why one could not be made or sent, or an old one not be removed. */
   onError?: ((error: Error) => void) | undefined;
 }
 
@@ -56,6 +63,7 @@ export interface ResolvedBackups {
   readonly verify: BackupVerify;
   readonly compress: BackupCompression;
   readonly pace: number | undefined;
+  readonly destination: DestinationOption | undefined;
   readonly onError: ((error: Error) => void) | undefined;
 }
 
@@ -112,6 +120,8 @@ export interface VerifyBackupOptions {
   setup?: string | undefined;
   /** As the pool option: the name of a module compatible with better-sqlite3. */
   driver?: string | undefined;
+  /** What `new S3Client(…)` takes, for a backup at `s3://…`. Default: what the environment says. */
+  client?: S3ClientOptions | undefined;
 }
 
 /** Options of `restoreBackup`. */
@@ -155,7 +165,22 @@ const SETTINGS = {
   },
 } satisfies Record<keyof BackupSettings, Check>;
 
-const OF_FILE = { verify, signal, setup: text, driver: text };
+const client: Check = (name, value) => {
+  if (typeof value !== 'object' || value === null) refuse(name, value, 'an object');
+};
+
+const OF_FILE = { verify, signal, setup: text, driver: text, client };
+
+const s3Location = fields({ url: text, client }, 'destination');
+
+const destination: Check = (name, value) => {
+  if (typeof value === 'string') return path(name, value);
+  s3Location(name, value);
+  const { url } = value as { url?: unknown };
+  if (typeof url !== 'string' || !url.startsWith('s3://')) {
+    refuse(`${name}.url`, url, "a URL such as 's3://bucket/prefix'");
+  }
+};
 
 const CALLS = {
   backup: { ...SETTINGS, onProgress: aFunction, signal },
@@ -176,6 +201,7 @@ export const checkBackups: Check = (name, value) => {
     directory: path,
     every: integer(1000, MOST_MS, ' of ms'),
     keep: integer(1, 1_000_000),
+    destination,
     onError: aFunction,
   } satisfies Record<keyof ScheduledBackupOptions, Check>;
   fields(checks, name)(name, value);
@@ -204,6 +230,7 @@ export function resolveBackups(
     verify: given.verify ?? 'quick',
     compress: given.compress ?? false,
     pace: given.pace,
+    destination: given.destination,
     onError: given.onError,
   });
 }

@@ -70,7 +70,9 @@ export class Schedule {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.nextAt = 0;
-    if (this.#run?.asked === false) this.#run.job.abort(() => error);
+    if (this.#run?.asked !== false) return;
+    this.#run.job.abort(() => error);
+    this.#backups.shipping?.stop(error);
   }
 
   #arm(ms: number): void {
@@ -108,7 +110,13 @@ export class Schedule {
         if (note.type === 'started') begin(note.path);
       }),
     });
-    const work = () => this.#backups.run(running);
+    const work = async () => {
+      const found = await this.#backups.run(running);
+      if (found.type === 'made') this.#tell(found);
+      // What could not be sent before is sent when none is due, too.
+      if (found.type !== 'locked') await this.#backups.ship();
+      return found;
+    };
     const outcome = asked ? this.#backups.ask(work) : work();
     const ended = outcome.then(({ type }) => (type === 'made' ? path : type));
     const begun = Promise.race([path, ended]);
@@ -133,7 +141,6 @@ export class Schedule {
     if (found.type === 'made') {
       this.#failures = 0;
       this.removed += found.removed.length;
-      this.#tell(found);
       this.#end(every);
       return found.result;
     }

@@ -12,6 +12,9 @@ import {
   type ResolvedBackups,
 } from './backup-options.js';
 import { Schedule } from './backup-schedule.js';
+import { beganAt, Shipping } from './backup-shipping.js';
+import type { StoredBackup } from './destination.js';
+import { newDestination } from './destinations.js';
 import { Job, type JobOptions } from './job.js';
 import { refuseAborted, withCaller } from './job-error.js';
 import type { BackupJob, ListedFile, ListJob } from './job-messages.js';
@@ -42,6 +45,39 @@ export interface ListedBackup extends BackupFile {
   createdAt: Date;
   /** How long ago that was, in ms. */
   age: number;
+  /** What of it is at the destination; undefined where nothing is. */
+  stored: StoredBackup | undefined;
+}
+
+/** Those of the folder and those of the destination, the newest first. */
+function listed(files: ListedFile[], there: StoredBackup[], now: number): ListedBackup[] {
+  const stored = new Map(there.map((one) => [one.name, one]));
+  const all: ListedBackup[] = files.map(({ createdAt, ...file }) => ({
+    ...file,
+    createdAt: new Date(createdAt),
+    age: now - createdAt,
+    stored: stored.get(file.name),
+  }));
+  const here = new Set(files.map(({ name }) => name));
+  for (const one of there) {
+    if (here.has(one.name)) continue;
+    const createdAt = beganAt(one);
+    all.push({
+      name: one.name,
+      path: one.location,
+      bytes: one.bytes,
+      pages: 0,
+      pageSize: 0,
+      verdict: 'unverified',
+      verified: false,
+      problems: [],
+      compressed: one.name.endsWith('.gz') ? 'gzip' : one.name.endsWith('.zst') ? 'zstd' : false,
+      createdAt,
+      age: now - createdAt.getTime(),
+      stored: one,
+    });
+  }
+  return all.sort((a, b) => a.age - b.age);
 }
 
 /** Options of `pool.backups.list`. */
@@ -70,7 +106,8 @@ export interface BackupRequest {
 /** The backups by schedule of a pool: `pool.backups`. */
 export interface PoolBackups {
   /**
-   * The backups of the folder, the newest first.
+   * The backups of the folder and of the destination, the newest first. The `path` of one that is at
+   * the destination alone is its place there, and nothing else is known of it.
    *
    * @throws PoolError POOL_MISUSE without the option `backups`; POOL_BACKUP where the folder cannot be
    * read; POOL_ABORTED.
@@ -92,6 +129,8 @@ export class Backups {
   /** Copies under way: each keeps the WAL from being emptied. */
   readonly #copies = new Set<{ since: number; openedAt: string }>();
   readonly schedule: Schedule | undefined;
+  /** What sends the backups by schedule elsewhere. */
+  readonly shipping: Shipping | undefined;
   readonly counts = { made: 0, failed: 0, givenUp: 0, lastAt: 0, lastDuration: 0, lastBytes: 0 };
   /** Calls that somebody waits for. */
   asked = 0;
@@ -99,6 +138,9 @@ export class Backups {
   constructor(owner: BackupsOwner) {
     this.#owner = owner;
     const { settings } = owner;
+    if (settings?.destination !== undefined) {
+      this.shipping = new Shipping(newDestination(settings.destination), settings.keep);
+    }
     if (settings !== undefined) this.schedule = new Schedule(settings, this, owner);
   }
 
@@ -137,12 +179,8 @@ export class Backups {
     const files = await this.ask(() =>
       this.run<ListedFile[]>(new Job(job, this.#owner.connection, { signal })),
     );
-    const now = Date.now();
-    return files.map(({ createdAt, ...file }) => ({
-      ...file,
-      createdAt: new Date(createdAt),
-      age: now - createdAt,
-    }));
+    const there = (await this.shipping?.destination.list()) ?? [];
+    return listed(files, there, Date.now());
   }
 
   async requestBackup(): Promise<BackupRequest> {
@@ -247,6 +285,22 @@ export class Backups {
     this.schedule?.stop(error);
   }
 
+  /** Sends what is missing at the destination. */
+  async ship(): Promise<void> {
+    const { shipping } = this;
+    const { settings, connection } = this.#owner;
+    if (shipping === undefined || settings === undefined) return;
+    const job: ListJob = { kind: 'list', directory: settings.directory, verify: false };
+    const files = await this.run<ListedFile[]>(new Job(job, connection));
+    const result = shipping.send(files);
+    const work = { abort: (reason: () => unknown) => shipping.stop(reason() as Error), result };
+    this.#jobs.add(work);
+    await result.finally(() => {
+      this.#jobs.delete(work);
+      this.#owner.ended();
+    });
+  }
+
   /** Gives up what is under way, and waits until nothing of it is left. */
   async abandon(error: Error): Promise<void> {
     const jobs = [...this.#jobs];
@@ -258,6 +312,9 @@ export class Backups {
 
   read(): BackupStats {
     const { skipped = 0, removed = 0, nextAt = 0 } = this.schedule ?? {};
-    return { running: this.#jobs.size, ...this.counts, skipped, removed, nextAt };
+    const { stored = 0, storedRemoved = 0 } = this.shipping?.counts ?? {};
+    const sending = this.shipping?.progress;
+    const shipped = { stored, storedRemoved, sending };
+    return { running: this.#jobs.size, ...this.counts, skipped, removed, ...shipped, nextAt };
   }
 }

@@ -1,4 +1,4 @@
-import type { BackupDestination, StoredBackup } from './destination.js';
+import type { BackupDestination } from './destination.js';
 import { DirectoryDestination } from './destination-directory.js';
 import { S3Destination } from './s3-destination.js';
 import type { S3ClientOptions } from './s3-sdk.js';
@@ -22,18 +22,4 @@ export function newDestination(option: DestinationOption): BackupDestination {
   if (typeof option !== 'string') return new S3Destination(option.url, option.client);
   if (option.startsWith('s3://')) return new S3Destination(option, undefined);
   return new DirectoryDestination(option);
-}
-
-/**
- * Removes the oldest beyond `keep`. To be called once a new backup has been stored and compared:
- * that one is good, and stays.
- */
-export async function expireStored(
-  destination: BackupDestination,
-  keep: number,
-): Promise<StoredBackup[]> {
-  const all = await destination.list();
-  const old = all.slice(0, Math.max(0, all.length - Math.max(1, keep)));
-  for (const { name } of old) await destination.remove(name);
-  return old;
 }

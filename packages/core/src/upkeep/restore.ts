@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { ConnectionOptions } from '../threads/connection.js';
+import { isRemote, withFetched } from './backup-fetch.js';
 import {
   type BackupFile,
   checkCall,
@@ -31,7 +32,7 @@ function connectionOf(file: string, setup: string | undefined, driver: string | 
 
 /**
  * Puts a backup in the place of a database file: verified first, then all at once. The backup may
- * be compressed; it stays where it is. The old file is kept until the new one is in place; its
+ * be compressed, and may be in a bucket (`s3://bucket/key`); it stays where it is. The old file is kept until the new one is in place; its
  * -wal and -shm go with it. Where anything fails, the old database is as it was.
  *
  * @throws PoolError POOL_IN_USE while any process has the file open; POOL_BACKUP where the backup is
@@ -56,13 +57,17 @@ export async function restoreBackup(
   options: RestoreOptions = {},
 ): Promise<RestoreResult> {
   checkCall('restoreBackup', options);
-  const { verify = 'full', signal, setup, driver } = options;
-  const from = resolve(checkPath('the backup', backup));
+  const { verify = 'full', signal, setup, driver, client } = options;
+  checkPath('the backup', backup);
   const to = resolve(checkPath('the database', file));
   refuseAborted(signal);
   return withCaller(restoreBackup, () => {
-    const job = { kind: 'restore', backup: from, file: to, verify } as const;
-    return new Job<RestoreResult>(job, connectionOf(to, setup, driver), { signal }).result;
+    const restore = (from: string) => {
+      const job = { kind: 'restore', backup: from, file: to, verify } as const;
+      return new Job<RestoreResult>(job, connectionOf(to, setup, driver), { signal }).result;
+    };
+    if (isRemote(backup)) return withFetched(backup, client, to, signal, restore);
+    return restore(resolve(backup));
   });
 }
 
@@ -78,11 +83,16 @@ export async function verifyBackup(
   options: VerifyBackupOptions = {},
 ): Promise<BackupFile> {
   checkCall('verifyBackup', options);
-  const { verify = 'full', signal, setup, driver } = options;
-  const path = resolve(checkPath('the backup', backup));
+  const { verify = 'full', signal, setup, driver, client } = options;
+  checkPath('the backup', backup);
   refuseAborted(signal);
-  return withCaller(verifyBackup, () => {
-    const job = { kind: 'verify', path, verify } as const;
-    return new Job<BackupFile>(job, connectionOf(path, setup, driver), { signal }).result;
+  return withCaller(verifyBackup, async () => {
+    const check = (path: string) => {
+      const job = { kind: 'verify', path, verify } as const;
+      return new Job<BackupFile>(job, connectionOf(path, setup, driver), { signal }).result;
+    };
+    if (!isRemote(backup)) return check(resolve(backup));
+    const found = await withFetched(backup, client, undefined, signal, check);
+    return { ...found, path: backup };
   });
 }

@@ -33,6 +33,8 @@ export class S3TestServer {
   /** Keys on one page of a list. */
   pageSize = 1000;
   fault: Fault | undefined;
+  /** What an answer waits for. */
+  wait: ((request: { method: string; key: string }) => Promise<void> | undefined) | undefined;
   /** Whether ETags are MD5s, as without encryption by the server. */
   md5Etags = true;
   readonly bucket = 'backups';
@@ -90,6 +92,7 @@ export class S3TestServer {
       return fail(403, 'AccessDenied');
     }
     if (bucket !== this.bucket) return fail(404, 'NoSuchBucket');
+    await this.wait?.({ method, key });
     const fault = this.fault?.({ method, key, query });
     if (fault !== undefined && 'status' in fault) return fail(fault.status, fault.code);
     if (method === 'PUT') {
