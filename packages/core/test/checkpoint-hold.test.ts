@@ -137,6 +137,39 @@ test('a slow read inside a transaction passes: the checkpoint will wait for the 
   expect(await emptied).toMatchObject({ busy: 0 });
 });
 
+test('reads on the calling thread wait for the last moment only, and run there again after it', async () => {
+  const { pool, file } = await pooled({ busyTimeout: 400 });
+  await write(pool, 0.1);
+  const read = () => pool.get('SELECT id FROM t WHERE id = 1');
+  const isInline = async () => {
+    const before = pool.stats().reads.inline;
+    await read();
+    return pool.stats().reads.inline > before;
+  };
+  while (!(await isInline()));
+  // Another process keeps the last step from its lock: it takes as long as it can.
+  const other = new OtherConnection(file);
+  await other.exec('BEGIN IMMEDIATE');
+  let going = true;
+  const emptied = pool.checkpoint('TRUNCATE').finally(() => {
+    going = false;
+  });
+  const times: number[] = [];
+  while (going) {
+    const started = performance.now();
+    await read();
+    times.push(performance.now() - started);
+  }
+  expect((await emptied).busy).toBe(1);
+  const { holds } = pool.stats().checkpoints;
+  expect(holds.reads.count).toBeGreaterThan(1);
+  expect(Math.max(...times)).toBeGreaterThan(20);
+  expect(times.filter((ms) => ms < 20).length).toBeGreaterThan(20);
+  await other.exec('COMMIT');
+  expect(await pool.checkpoint('TRUNCATE')).toMatchObject({ busy: 0 });
+  while (!(await isInline()));
+});
+
 test('a held read can be given up, by its signal and its timeout', async () => {
   const { pool, gate } = await pinned();
   const emptied = pool.checkpoint('TRUNCATE');
