@@ -151,7 +151,7 @@ export class Replication {
   }
 
   async #finish(child: LitestreamChild, until: number): Promise<Ended> {
-    const timer = setTimeout(() => child.kill(), until - performance.now());
+    const timer = setTimeout(() => child.kill(), Math.max(0, until - performance.now()));
     child.reference();
     // Before that it would end without a last sync.
     while (this.#child === child && !this.#hasBegun()) await sleep(25);
