@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { backups } from './core/backup.ts';
 import { bulk } from './core/bulk.ts';
 import { inserts } from './core/inserts.ts';
 import { stall, startUp, stuckReader } from './core/latency.ts';
@@ -24,6 +25,7 @@ const scenarios: readonly Scenario[] = [
   startUp,
   bulk,
   ...wal,
+  ...backups,
   ...kysely,
   ...drizzle,
   ...typeorm,
