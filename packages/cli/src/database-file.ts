@@ -39,14 +39,33 @@ export function lookAt(path: string): DatabaseFile {
     throw fileError(path, error);
   }
   if (stats.size === 0) return { path, stats, header: undefined };
-  if (head.length < 100 || head.toString('latin1', 0, 16) !== MAGIC) {
-    throw new CliError(
-      'NOT_A_DATABASE',
-      `${path} is no SQLite database${guess(head)}`,
-      ExitCode.found,
-    );
+  if (head.length >= 100 && head.toString('latin1', 0, 16) === MAGIC) {
+    return { path, stats, header: parse(head) };
   }
-  return { path, stats, header: parse(head) };
+  const compressed = compression(head);
+  if (compressed !== undefined) {
+    throw new CompressedFile(path, compressed);
+  }
+  const why = head.toString('latin1', 0, 16) === MAGIC ? CUT_OFF : OTHER_BYTES;
+  throw new CliError('NOT_A_DATABASE', `${path} is no SQLite database: ${why}`, ExitCode.found);
+}
+
+const CUT_OFF = 'it ends within its header';
+const OTHER_BYTES = 'it begins with other bytes (it may be encrypted, or damaged)';
+
+/** The error of a file that may be a backup: some commands can do with one. */
+export class CompressedFile extends CliError {
+  constructor(path: string, how: string) {
+    const help = '`poolite verify` looks a backup through, `poolite restore` unpacks it';
+    super('COMPRESSED', `${path} is compressed with ${how}: ${help}`, ExitCode.found);
+  }
+}
+
+/** https://www.rfc-editor.org/rfc/rfc1952 and https://www.rfc-editor.org/rfc/rfc8878 */
+function compression(head: Buffer): 'gzip' | 'zstd' | undefined {
+  if (head.length < 4) return undefined;
+  if (head.readUInt16BE(0) === 0x1f8b) return 'gzip';
+  return head.readUInt32BE(0) === 0x28b52ffd ? 'zstd' : undefined;
 }
 
 function fileError(path: string, error: unknown): unknown {
@@ -70,12 +89,6 @@ export function firstBytes(path: string, length: number): Buffer {
   } finally {
     closeSync(file);
   }
-}
-
-function guess(head: Buffer): string {
-  if (head[0] === 0x1f && head[1] === 0x8b) return ': it is compressed with gzip';
-  if (head.toString('latin1', 0, 16) === MAGIC) return ': it ends within its header';
-  return ': it begins with other bytes (it may be encrypted, or damaged)';
 }
 
 function parse(head: Buffer): Header {

@@ -1,5 +1,3 @@
-import { PoolError } from '@poolite/core';
-
 /** What the command's exit code tells; the README has the same table. */
 export const ExitCode = {
   /** Done, and nothing is wrong. */
@@ -40,6 +38,6 @@ export function judge(error: unknown): { code: string; exitCode: ExitCode } {
   const code = typeof given === 'string' ? given : 'ERROR';
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return { code, exitCode: ExitCode.found };
   if (/^SQLITE_(BUSY|LOCKED)/.test(code)) return { code, exitCode: ExitCode.busy };
-  if (PoolError.is(error) && code === 'POOL_TIMEOUT') return { code, exitCode: ExitCode.busy };
+  if (['POOL_TIMEOUT', 'POOL_IN_USE'].includes(code)) return { code, exitCode: ExitCode.busy };
   return { code, exitCode: ExitCode.failed };
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { sizeOf } from './database-file.js';
 import type { InspectorAnswer, InspectorData, InspectorQuestion } from './inspector-thread.js';
 
 /** An error of SQLite's, as the thread told it. */
@@ -45,6 +46,21 @@ export class Inspector {
     this.#worker.postMessage(question);
     const [answer] = (await answered) as [InspectorAnswer];
     return answer;
+  }
+}
+
+/**
+ * Removes the empty -wal, and the -shm, that connections which only read have left, by one that may
+ * write: as the last to close it does so, and writes nothing else. Nothing is done where somebody
+ * else has written meanwhile.
+ */
+export async function tidy(file: string): Promise<void> {
+  if (sizeOf(`${file}-wal`) !== 0) return;
+  try {
+    await inspect(file, (inspector) => inspector.all('PRAGMA schema_version'), 'write');
+  } catch (error) {
+    // The file may not be written, or somebody else is busy with it: then the two files stay.
+    if (!(error instanceof InspectorError)) throw error;
   }
 }
 

@@ -2,6 +2,9 @@ import { CliError, ExitCode } from './exit.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** The codes of errors of work that ended since it was told to. */
+const ENDED: readonly string[] = ['INTERRUPTED', 'POOL_ABORTED'];
+
 /** The error of work that a signal has ended. */
 export function interrupted(signal: NodeJS.Signals): CliError {
   const exitCode = signal === 'SIGINT' ? ExitCode.interrupted : ExitCode.terminated;
@@ -28,8 +31,10 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   try {
     return await work(controller.signal);
   } catch (error) {
-    // What fails now fails since it was told to end.
-    throw by === undefined ? error : interrupted(by);
+    // What could not be cleaned up is told as it is.
+    const { code } = error as { code?: unknown };
+    const given = by !== undefined && ENDED.includes(String(code));
+    throw given ? interrupted(by as NodeJS.Signals) : error;
   } finally {
     for (const each of SIGNALS) process.off(each, onSignal);
   }

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { backupCommand } from './commands/backup.js';
+import { backupsCommand } from './commands/backups.js';
 import { benchCommand } from './commands/bench.js';
 import { checkpointCommand } from './commands/checkpoint.js';
 import { doctorCommand } from './commands/doctor.js';
+import { restoreCommand } from './commands/restore.js';
 import { topCommand } from './commands/top.js';
 import { verifyCommand } from './commands/verify.js';
 import { CliError, ExitCode } from './exit.js';
@@ -33,6 +36,9 @@ export function program(): Command {
   doctorCommand(poolite);
   checkpointCommand(poolite);
   verifyCommand(poolite);
+  backupCommand(poolite);
+  restoreCommand(poolite);
+  backupsCommand(poolite);
   topCommand(poolite);
   benchCommand(poolite);
   return poolite;

@@ -1,7 +1,12 @@
 import { createLogUpdate } from 'log-update';
 import { bytes, duration } from './format.js';
 
-const WIDTH = 30;
+/** How wide a bar is, in columns, at least and at most. */
+const LEAST = 10;
+const MOST = 30;
+/** Of that, the piece that goes to and fro. */
+const PIECE = 4;
+/** How often it is drawn, in ms. */
 const FRAME = 80;
 /** Where there is no terminal, a line every so many ms. */
 const LINE = 5000;
@@ -33,22 +38,32 @@ function begin(label: string): State {
   return { label, started: performance.now(), done: 0, total: undefined };
 }
 
-/** `backup  ━━━━━━━━━━━━━━━━━━━           64 %  1.2 GB of 1.9 GB  8.1 s`, without a bar where nobody knows the total. */
-export function line({ label, started, done, total }: State, bar: string, now: number): string {
+/** What a line says behind its label and its bar: `64 %  1.2 GB of 1.9 GB  8.1 s`. */
+function amounts({ started, done, total }: State, now: number): string {
   const time = duration(now - started);
-  if (total === undefined) return `${label}  ${bar}  ${time}`;
+  if (total === undefined) return time;
   const part = total === 0 ? 1 : Math.min(1, done / total);
-  return `${label}  ${bar}  ${Math.floor(part * 100)} %  ${bytes(done)} of ${bytes(total)}  ${time}`;
+  return `${Math.floor(part * 100)} %  ${bytes(done)} of ${bytes(total)}  ${time}`;
 }
 
-function bar({ started, done, total }: State, now: number): string {
+/** A bar; where nobody knows the total, a piece that goes to and fro. */
+function bar({ started, done, total }: State, now: number, width: number): string {
   if (total === undefined) {
-    const at = Math.floor((now - started) / FRAME) % (2 * (WIDTH - 4));
-    const from = at < WIDTH - 4 ? at : 2 * (WIDTH - 4) - at;
-    return `${'─'.repeat(from)}━━━━${'─'.repeat(WIDTH - 4 - from)}`;
+    const way = width - PIECE;
+    const at = Math.floor((now - started) / FRAME) % (2 * way);
+    const from = at < way ? at : 2 * way - at;
+    return `${'─'.repeat(from)}${'━'.repeat(PIECE)}${'─'.repeat(way - from)}`;
   }
-  const full = total === 0 ? WIDTH : Math.min(WIDTH, Math.floor((WIDTH * done) / total));
-  return `${'━'.repeat(full)}${'─'.repeat(WIDTH - full)}`;
+  const full = total === 0 ? width : Math.min(width, Math.floor((width * done) / total));
+  return `${'━'.repeat(full)}${'─'.repeat(width - full)}`;
+}
+
+/** A line that fits into so many columns: the bar gives way, and then the label. */
+function fitted(state: State, now: number, columns: number): string {
+  const behind = amounts(state, now);
+  const width = Math.max(LEAST, Math.min(MOST, columns - behind.length - state.label.length - 4));
+  const label = state.label.slice(0, Math.max(0, columns - behind.length - width - 4));
+  return `${label}  ${bar(state, now, width)}  ${behind}`;
 }
 
 function drawn(label: string): Progress {
@@ -56,7 +71,7 @@ function drawn(label: string): Progress {
   let state = begin(label);
   const draw = () => {
     const now = performance.now();
-    log(line(state, bar(state, now), now));
+    log(fitted(state, now, process.stderr.columns ?? 80));
   };
   draw();
   const timer = setInterval(draw, FRAME).unref();
@@ -80,7 +95,9 @@ function drawn(label: string): Progress {
 function told(label: string): Progress {
   let state = begin(label);
   const timer = setInterval(() => {
-    process.stderr.write(`${line(state, '…', performance.now())}\n`);
+    const now = performance.now();
+    if (now - state.started < LINE) return;
+    process.stderr.write(`${state.label}  ${amounts(state, now)}\n`);
   }, LINE).unref();
   return {
     update: (done, total) => {

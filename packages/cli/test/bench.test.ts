@@ -9,7 +9,7 @@ test('compares both sides, and removes its files', async () => {
   const folder = freshFolder();
   const args = ['bench', '--folder', folder, '--rounds', '1', '--time', '40'];
   const ended = await poolite([...args, '--json']);
-  expect([ended.code, ended.stderr]).toEqual([0, '']);
+  expect(ended.code).toBe(0);
   const { machine, rounds, results } = json<BenchReport>(ended);
   expect([machine.node, rounds]).toEqual([process.version, 1]);
   expect(results.map(({ work }) => work)).toEqual([

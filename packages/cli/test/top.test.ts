@@ -1,28 +1,18 @@
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createPool } from '@poolite/core';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { frame, sparkline } from '../src/top/frame.ts';
 import { plainLine } from '../src/top/lines.ts';
 import { ratesOf, Watch, type Watched } from '../src/top/rates.ts';
 import { json, main, poolite, Running } from './support/cli.ts';
 import { freshFolder, makeDatabase } from './support/files.ts';
 import { PoolChild } from './support/pool-child.ts';
+import { hasTerminal, Terminal } from './support/terminal.ts';
 
 interface Look {
   time: string;
   file: string;
   pools: Watched['pool'][] & { rates?: Watched['rates'] }[];
-}
-
-function hasTmux(): boolean {
-  try {
-    execFileSync('tmux', ['-V'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    console.log('tmux is not installed: `poolite top` is not tried in a terminal');
-    return false;
-  }
 }
 
 describe.skipIf(process.platform === 'win32')('top', () => {
@@ -103,30 +93,23 @@ describe.skipIf(process.platform === 'win32')('top', () => {
     expect(error.message).toContain('statsSocket: true');
   });
 
-  test.skipIf(!hasTmux())('draws in a terminal, and ends with q', async () => {
+  test.skipIf(!hasTerminal('poolite top'))('draws in a terminal, and ends with q', async () => {
     const file = join(freshFolder(), 'app.db');
     const child = await PoolChild.start(file);
-    const server = `poolite-test-${process.pid}`;
-    const tmux = (...args: string[]) =>
-      execFileSync('tmux', ['-L', server, '-f', '/dev/null', ...args], { encoding: 'utf8' });
-    onTestFinished(() => void tmux('kill-server'));
-    const command = `'${process.execPath}' '${main}' top '${file}' --interval 200`;
-    tmux('new-session', '-d', '-s', 'top', '-x', '90', '-y', '20', 'sh');
-    const type = (...keys: string[]) => tmux('send-keys', '-t', 'top', ...keys);
-    const screen = () => tmux('capture-pane', '-t', 'top', '-p');
-    type(`${command}; echo "ended with $?"`, 'Enter');
+    const terminal = new Terminal();
+    terminal.run(process.execPath, main, 'top', file, '--interval', '200');
     const wanted = new RegExp(
       `1 pool .*q: quit[\\s\\S]*pid ${child.pid}  open  for [\\s\\S]* writes +[1-9][\\d,]*/s ` +
         '[\\s\\S]*latency +mean now +p50 +p99 +max[\\s\\S]* write +\\d[\\s\\S]* WAL ',
     );
-    await expect.poll(screen, { timeout: 15_000 }).toMatch(wanted);
+    await expect.poll(() => terminal.screen, { timeout: 15_000 }).toMatch(wanted);
     // It draws in place: however often it looks, the head is there once.
-    const time = () => /(\d\d:\d\d:\d\d) {2}q: quit/.exec(screen())?.[1];
+    const time = () => /(\d\d:\d\d:\d\d) {2}q: quit/.exec(terminal.screen)?.[1];
     const before = time();
     await expect.poll(time, { timeout: 10_000 }).not.toBe(before);
-    expect(screen().match(/q: quit/g)).toHaveLength(1);
-    type('q');
-    await expect.poll(screen, { timeout: 10_000 }).toContain('\nended with 0');
+    expect(terminal.screen.match(/q: quit/g)).toHaveLength(1);
+    terminal.press('q');
+    await expect.poll(() => terminal.screen, { timeout: 10_000 }).toContain('\nended with 0');
   });
 });
 

@@ -53,7 +53,7 @@ describe.concurrent('a file that is none', () => {
   test('that is compressed is called so', async () => {
     const { code, stderr } = await poolite(['doctor', at('packed.gz')]);
     expect(code).toBe(3);
-    expect(stderr).toContain('compressed with gzip');
+    expect(stderr).toContain('is compressed with gzip: `poolite verify` looks a backup through');
   });
 });
 

@@ -65,6 +65,7 @@ export type {
 } from './upkeep/backups.js';
 export type { StoredBackup } from './upkeep/destination.js';
 export type { DestinationOption, S3Location } from './upkeep/destinations.js';
+export { listBackups } from './upkeep/list-backups.js';
 export {
   type RestoredReplica,
   type RestoreReplicaOptions,

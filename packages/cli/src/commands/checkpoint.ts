@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { CheckpointMode, CheckpointResult } from '@poolite/core';
 import { type Command, InvalidArgumentError } from 'commander';
 import { lookAt, sizeOf } from '../database-file.js';
@@ -60,7 +61,7 @@ async function checkpoint(file: string, { mode, json }: Options): Promise<void> 
   const realPath = realpathSync(file);
   const wal = `${realPath}-wal`;
   const walBefore = sizeOf(wal) ?? 0;
-  const progress = startProgress(`checkpoint ${file}`);
+  const progress = startProgress(`checkpoint ${basename(file)}`);
   const started = performance.now();
   let report: CheckpointReport;
   try {

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { lookAt } from '../database-file.js';
 import { type Facts, gather } from '../doctor/facts.js';
@@ -43,7 +44,7 @@ export function doctorCommand(program: Command): void {
 async function doctor(path: string, { quick, check, strict, json }: Options): Promise<void> {
   const file = lookAt(path);
   const how: Thoroughness | 'none' = !check ? 'none' : quick === true ? 'quick' : 'full';
-  const progress = startProgress(`doctor ${path}`);
+  const progress = startProgress(`doctor ${basename(path)}`);
   let facts: Facts;
   try {
     facts = await gather(file, how, (label) => progress.step(label));

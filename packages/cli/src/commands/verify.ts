@@ -1,10 +1,13 @@
 import { realpathSync } from 'node:fs';
+import { basename } from 'node:path';
+import { verifyBackup } from '@poolite/core';
 import type { Command } from 'commander';
-import { lookAt } from '../database-file.js';
+import { CompressedFile, lookAt, sizeOf } from '../database-file.js';
 import { ExitCode } from '../exit.js';
 import { bytes, count, duration, paint, plural } from '../format.js';
 import { inspect } from '../inspector.js';
-import { type Integrity, integrity, isSound, orphanLine } from '../integrity.js';
+import { type Integrity, integrity, isSound, orphanLine, type Thoroughness } from '../integrity.js';
+import { interruptible } from '../interrupt.js';
 import { print } from '../output.js';
 import { startProgress } from '../progress.js';
 
@@ -31,19 +34,48 @@ export function verifyCommand(program: Command): void {
 }
 
 async function verify(path: string, { quick, json }: Options): Promise<void> {
-  const { stats } = lookAt(path);
-  const progress = startProgress(`verify ${path} (${bytes(stats.size)})`);
+  const check = quick === true ? 'quick' : 'full';
+  const progress = startProgress(`verify ${basename(path)}`);
   let result: VerifyResult;
   try {
-    const found = await inspect(realpathSync(path), (inspector) =>
-      integrity(inspector, quick === true ? 'quick' : 'full'),
-    );
-    result = { file: path, bytes: stats.size, sound: isSound(found), ...found };
+    result = isPlain(path) ? await plain(path, check) : await packed(path, check);
   } finally {
     progress.end();
   }
   print(json, result, () => describe(result).join('\n'));
   if (!result.sound) process.exitCode = ExitCode.found;
+}
+
+/** Whether it is a database as it is; false where it must be unpacked first. */
+function isPlain(path: string): boolean {
+  try {
+    lookAt(path);
+    return true;
+  } catch (error) {
+    if (error instanceof CompressedFile) return false;
+    throw error;
+  }
+}
+
+async function plain(path: string, check: Thoroughness): Promise<VerifyResult> {
+  const found = await inspect(realpathSync(path), (inspector) => integrity(inspector, check));
+  return { file: path, bytes: sizeOf(path) ?? 0, sound: isSound(found), ...found };
+}
+
+/** It is unpacked beside itself, which is removed again. */
+async function packed(path: string, check: Thoroughness): Promise<VerifyResult> {
+  const started = performance.now();
+  const found = await interruptible((signal) => verifyBackup(path, { verify: check, signal }));
+  return {
+    file: path,
+    bytes: found.bytes,
+    sound: found.verdict === 'ok',
+    check,
+    problems: found.problems,
+    orphans: [],
+    orphanCount: 0,
+    ms: performance.now() - started,
+  };
 }
 
 function describe({ file, bytes: size, sound, check, ms, ...found }: VerifyResult): string[] {

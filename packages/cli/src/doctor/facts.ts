@@ -1,5 +1,5 @@
 import { accessSync, constants, lstatSync, realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { type RunningPool, runningPools } from '@poolite/core';
 import { type DatabaseFile, type Header, sizeOf } from '../database-file.js';
 import { type Inspector, inspect } from '../inspector.js';
@@ -83,7 +83,7 @@ export async function gather(
   const folder = dirname(realPath);
   // Everything that opens the files by itself comes first: see `lookAt`.
   const wal = walState(realPath);
-  step(`looking for who has ${path} open`);
+  step(`looking for who has ${basename(path)} open`);
   const [holders, pools] = await Promise.all([holdersOf(realPath), runningPools(realPath)]);
   const facts: Facts = {
     file: path,
@@ -111,10 +111,10 @@ export async function gather(
   };
   await inspect(realPath, async (inspector) => {
     try {
-      step(`reading ${path}`);
+      step(`reading ${basename(path)}`);
       await readSchema(inspector, facts);
       if (check !== 'none') {
-        step(`${check === 'full' ? 'integrity' : 'quick'} check of ${path}`);
+        step(`${check === 'full' ? 'integrity' : 'quick'} check of ${basename(path)}`);
         facts.integrity = await integrity(inspector, check);
       }
     } catch (error) {

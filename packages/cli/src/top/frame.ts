@@ -100,20 +100,41 @@ function latencies({ latency }: PoolStats, rates: Rates | undefined): string[] {
 }
 
 function storage(stats: PoolStats): string[] {
-  const { checkpoints } = stats;
+  // The pool may be of another version, which has no such numbers.
+  const { checkpoints, backups } = stats as Partial<PoolStats>;
   return [
-    row('WAL', bytes(stats.walBytes), [
-      `checkpoints ${count(checkpoints.count)}`,
-      `emptied ${count(checkpoints.resets)}`,
-      `pinned ${count(checkpoints.pinned)}`,
-      `longest hold of reads ${duration(checkpoints.holds.reads.max)}`,
-    ]),
+    row(
+      'WAL',
+      bytes(stats.walBytes),
+      checkpoints === undefined
+        ? []
+        : [
+            `checkpoints ${count(checkpoints.count)}`,
+            `emptied ${count(checkpoints.resets)}`,
+            `pinned ${count(checkpoints.pinned)}`,
+            `longest hold of reads ${duration(checkpoints.holds.reads.max)}`,
+          ],
+    ),
+    ...(backups === undefined ? [] : [backupRow(backups)]),
     row('trouble', '', [
       `locks met ${count(stats.busyRetries)}`,
       `threads lost ${count(stats.threadsLost)}`,
-      `checkpoints failed ${count(checkpoints.failed)}`,
+      `checkpoints failed ${count(checkpoints?.failed ?? 0)}`,
+      `backups failed ${count(backups?.failed ?? 0)}`,
     ]),
   ];
+}
+
+function backupRow(backups: PoolStats['backups']): string {
+  const { running, made, lastAt, lastBytes, lastDuration, nextAt } = backups;
+  const now = Date.now();
+  const more = running > 0 ? [`under way ${count(running)}`] : [];
+  if (lastAt > 0) {
+    const last = `${bytes(lastBytes)} in ${duration(lastDuration)}`;
+    more.push(`last ${duration(Math.max(1, now - lastAt))} ago (${last})`);
+  }
+  if (nextAt > 0) more.push(`next in ${duration(Math.max(0, nextAt - now))}`);
+  return row('backups', count(made), more);
 }
 
 function row(name: string, value: string, more: readonly string[]): string {

@@ -20,5 +20,6 @@ export function plainLine({ pool, rates }: Watched, time: Date): string {
     `read p99 ${duration(latency.read.p99)}`,
     `write p99 ${duration(latency.write.p99)}`,
     `WAL ${bytes(stats.walBytes)}`,
+    `backups ${count((stats as Partial<typeof stats>).backups?.made ?? 0)}`,
   ].join(' ');
 }

@@ -50,7 +50,7 @@ export interface ListedBackup extends BackupFile {
 }
 
 /** Those of the folder and those of the destination, the newest first. */
-function listed(files: ListedFile[], there: StoredBackup[], now: number): ListedBackup[] {
+export function listed(files: ListedFile[], there: StoredBackup[], now: number): ListedBackup[] {
   const stored = new Map(there.map((one) => [one.name, one]));
   const all: ListedBackup[] = files.map(({ createdAt, ...file }) => ({
     ...file,

@@ -13,7 +13,7 @@ import { Job } from './job.js';
 import { refuseAborted, withCaller } from './job-error.js';
 
 /** A connection without a pool: what its options would say. */
-function connectionOf(file: string, setup: string | undefined, driver: string | undefined) {
+export function connectionOf(file: string, setup: string | undefined, driver: string | undefined) {
   return {
     file,
     readonly: false,
