@@ -100,11 +100,14 @@ describe.skipIf(litestream === undefined)('a pool with the option replicate', ()
     await first.close();
     for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
 
+    // What a process left that was killed while it restored.
+    writeFileSync(`${file}.restoring-999999999.tmp`, '');
     const second = openPool(file, { replicate });
     const states: ReplicationMessage['state'][] = [];
     second.on('replication', ({ state }) => states.push(state));
     expect(await second.get('SELECT count(*) AS n FROM row')).toEqual({ n: 100 });
     expect(states.slice(0, 2)).toEqual(['restoring', 'starting']);
+    expect(existsSync(`${file}.restoring-999999999.tmp`)).toBe(false);
     expect(second.stats().replication?.restoredBytes).toBeGreaterThan(0);
     await reaches(second, 'running');
     await second.run('INSERT INTO row VALUES (101)');

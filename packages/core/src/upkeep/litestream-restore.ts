@@ -1,6 +1,6 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { open, rename, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { PoolError } from '../errors.js';
 import { askBinary, type Binary, findBinary } from './litestream-binary.js';
 import { describeEnd, LitestreamChild } from './litestream-child.js';
@@ -42,6 +42,26 @@ function remove(path: string): void {
   }
 }
 
+/** Removes what processes that were killed left of their restores of the same file. */
+function sweep(file: string): void {
+  const start = `${basename(file)}.restoring-`;
+  for (const name of readdirSync(dirname(file))) {
+    if (!name.startsWith(start)) continue;
+    if (isGone(Number.parseInt(name.slice(start.length), 10))) {
+      rmSync(join(dirname(file), name), { force: true });
+    }
+  }
+}
+
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
 /** Brings a file, and the name that it now has, to the disk. */
 async function settle(path: string, file: string): Promise<void> {
   const data = await open(path, 'r+');
@@ -59,6 +79,7 @@ export async function restoreFrom(
   const { replica, file, at } = request;
   // Under another name, so that nobody opens half of it: only a rename makes it the database.
   const unfinished = `${file}.restoring-${process.pid}`;
+  sweep(file);
   remove(unfinished);
   try {
     const moment = at === undefined ? [] : ['-timestamp', at.toISOString()];
