@@ -102,7 +102,7 @@ describe('transactions that end while others wait', () => {
     expect(before).toBeGreaterThan(0);
     await pool.transaction(async (tx) => {
       await tx.run(INSERT, [10]);
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      await new Promise((resolve) => setTimeout(resolve, 200));
     });
     await Promise.all(range(8, 11).map((a) => insert(a)));
     expect(shared()).toBe(before);
