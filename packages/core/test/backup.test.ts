@@ -15,6 +15,7 @@ import { type BackupProgress, PoolError, verifyBackup } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ACCOUNTS, bank, CENTS, inspect, moveMoney } from './support/backups.ts';
+import { runScript } from './support/child.ts';
 import {
   failure,
   freshFile,
@@ -121,6 +122,27 @@ test('a backup has what was written before it, awaited or not, and nothing that 
     db.close();
   });
   expect(db.prepare('SELECT id FROM ballast WHERE id >= 5000').pluck().all()).toEqual([5000]);
+});
+
+test.runIf(process.platform === 'linux')('only the thread of the copy steps back', async () => {
+  const file = freshFile('app.db');
+  await (await bank(file, 3)).close();
+  // In a process of its own, whose threads for files and compression no other test has started.
+  const script = `import { createPool } from '@poolite/core';
+    import { readdirSync, readFileSync } from 'node:fs';
+    const [file] = process.argv.slice(1);
+    const pool = createPool(file, { readers: 1 });
+    await pool.ready();
+    const nice = (id) => readFileSync('/proc/self/task/' + id + '/stat', 'utf8').split(') ')[1].split(' ')[16];
+    let seen = [];
+    const onProgress = () => {
+      seen = readdirSync('/proc/self/task').map(nice);
+    };
+    await pool.backup(file + '.backup', { pace: 20, compress: 'gzip', onProgress });
+    await pool.close();
+    console.log(seen.filter((each) => each !== '0').join());`;
+  const { stdout, stderr } = await runScript(script, { args: [file], limit: 20_000 });
+  expect([stdout, stderr]).toEqual(['10\n', '']);
 });
 
 test('progress begins with everything and ends with nothing left', async () => {

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobAnswer, JobData } from '../threads/job.js';
@@ -7,7 +8,7 @@ import { jobFailure } from './job-error.js';
 import type { AnyJob, JobContext, JobNote } from './job-messages.js';
 import { restore, verify } from './restore-thread.js';
 
-/** How far a thread that copies steps back behind those that somebody waits for: see `nice`. */
+/** How far a thread that copies steps back: see `nice`. */
 const NICE = 10;
 
 const { job, control, connection } = workerData as JobData<AnyJob>;
@@ -42,10 +43,19 @@ function work(): Promise<unknown> {
   }
 }
 
-try {
-  // Only Linux has a priority for each thread; elsewhere it would be the whole process's.
+/** Lets those go first that somebody waits for. */
+async function stepBack(): Promise<void> {
   const gentle = 'pace' in job && job.pace !== Number.POSITIVE_INFINITY;
-  if (gentle && process.platform === 'linux') setPriority(0, NICE);
+  // Only Linux has a priority for each thread; elsewhere it would be the whole process's.
+  if (!gentle || process.platform !== 'linux') return;
+  // The threads behind Node's own file system calls start with the first of those, and take over
+  // the priority of whoever makes it.
+  await stat(process.execPath);
+  setPriority(0, NICE);
+}
+
+try {
+  await stepBack();
   answer({ type: 'done', result: await work() });
 } catch (error) {
   answer({ type: 'failed', failure: jobFailure(error) });
