@@ -213,6 +213,15 @@ describe('restore', () => {
     expect(countRows(file)).toBe(code === 0 ? 100_000 : 10);
   });
 
+  test('of a backup in a bucket asks the bucket for it', async () => {
+    const folder = freshFolder();
+    const where = 's3://poolite-test-no-such-bucket/key';
+    const ended = await poolite(['restore', where, join(folder, 'app.db')]);
+    expect([ended.code, readdirSync(folder)]).toEqual([1, []]);
+    expect(ended.stderr).toContain(where);
+    expect((await poolite(['verify', where])).stderr).toContain(where);
+  });
+
   test('of a backup that is not there fails', async () => {
     const folder = freshFolder();
     const file = join(folder, 'app.db');

@@ -24,7 +24,7 @@ export function restoreCommand(program: Command): void {
   program
     .command('restore')
     .description('put a backup in the place of a database file that nobody has open')
-    .argument('<backup>', 'the backup, compressed or not')
+    .argument('<backup>', 'the backup, compressed or not: also s3://bucket/key')
     .argument('<file>', 'the database file')
     .option(
       '--verify <check>',

@@ -27,7 +27,7 @@ export function verifyCommand(program: Command): void {
   program
     .command('verify')
     .description('look a database or a backup through: every page, index and foreign key')
-    .argument('<file>', 'the database file')
+    .argument('<file>', 'the database file, or a backup: also s3://bucket/key')
     .option('--quick', 'leave out whether indexes and tables agree: much faster')
     .option('--json', 'print the result as JSON')
     .action(verify);
@@ -46,8 +46,9 @@ async function verify(path: string, { quick, json }: Options): Promise<void> {
   if (!result.sound) process.exitCode = ExitCode.found;
 }
 
-/** Whether it is a database as it is; false where it must be unpacked first. */
+/** Whether it is a database as it is; false where it must be fetched or unpacked first. */
 function isPlain(path: string): boolean {
+  if (path.startsWith('s3://')) return false;
   try {
     lookAt(path);
     return true;
@@ -62,7 +63,7 @@ async function plain(path: string, check: Thoroughness): Promise<VerifyResult> {
   return { file: path, bytes: sizeOf(path) ?? 0, sound: isSound(found), ...found };
 }
 
-/** It is unpacked beside itself, which is removed again. */
+/** What is unpacked or fetched for it is removed again. */
 async function packed(path: string, check: Thoroughness): Promise<VerifyResult> {
   const started = performance.now();
   const found = await interruptible((signal) => verifyBackup(path, { verify: check, signal }));

@@ -5,6 +5,13 @@ import { fileURLToPath } from 'node:url';
 /** The built program. */
 export const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
+const NO_BUCKETS = {
+  AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+  AWS_REGION: 'us-east-1',
+  AWS_ACCESS_KEY_ID: 'none',
+  AWS_SECRET_ACCESS_KEY: 'none',
+};
+
 export interface Ended {
   code: number | null;
   signal: NodeJS.Signals | null;
@@ -23,7 +30,8 @@ export class Running {
     const { NODE_OPTIONS: _, ...env } = process.env;
     this.child = spawn(process.execPath, [main, ...args], {
       ...(cwd === undefined ? {} : { cwd }),
-      env: { ...env, NO_COLOR: '1' },
+      // Whoever asks for a bucket gets no answer, at once.
+      env: { ...env, NO_COLOR: '1', ...NO_BUCKETS },
     });
     this.child.stdin.end();
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
