@@ -453,6 +453,28 @@ test('integers as bigints and pragmas of the user do not disturb it', async () =
   expect([pages, verdict]).toEqual([2, 'ok']);
 });
 
+test('a backup that keeps the WAL from shrinking is named, with where it was called', async () => {
+  const file = freshFile('app.db');
+  await (await bank(file, 3)).close();
+  const checkpoint = { walLimit: 65_536, holdLimit: 50 };
+  const pool = openPool(file, { readers: 1, checkpoint });
+  const kinds = new Set<string>();
+  const controller = new AbortController();
+  pool.on('walPinned', ({ pins }) => {
+    for (const { kind, openedAt } of pins) {
+      kinds.add(kind);
+      if (kind === 'backup' && openedAt.includes('backup.test.ts')) controller.abort();
+    }
+  });
+  const { signal } = controller;
+  const ended = outcome(pool.backup(join(dirname(file), 'b'), { pace: 0.1, signal }));
+  for (let id = 1; !signal.aborted; id = (id % 300) + 1) {
+    await pool.run('UPDATE ballast SET bytes = randomblob(10000) WHERE id = ?', [id]);
+  }
+  expect(await ended).toBe('POOL_ABORTED');
+  expect([...kinds]).toContain('backup');
+});
+
 test('close waits for a backup; when that takes too long, or by force, it is given up', async () => {
   for (const [options, code] of [
     [{}, 'resolved'],

@@ -108,7 +108,7 @@ export class Schedule {
     const running = new Job<ScheduledOutcome>(job, this.#owner.connection, {
       note: this.#backups.noting((note) => {
         if (note.type === 'started') begin(note.path);
-      }),
+      }, 'a backup by schedule'),
     });
     const work = async () => {
       const found = await this.#backups.run(running);

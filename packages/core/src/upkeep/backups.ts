@@ -150,6 +150,7 @@ export class Backups {
     checkCall('backup', options);
     const { verify = 'quick', compress = false, pace, onProgress, signal } = options;
     refuseAborted(signal);
+    const openedAt = new Error('a backup began here').stack ?? '';
     const owner = this.#owner;
     const { inMemory } = owner;
     const job: BackupJob = { kind: 'backup', target: path, verify, compress, pace, inMemory };
@@ -162,7 +163,7 @@ export class Backups {
           note: this.noting((note, send) => {
             if (note.type === 'progress') onProgress?.(note.progress);
             return note.type === 'copy' ? this.#copy(note.to, send) : undefined;
-          }),
+          }, openedAt),
         }),
       );
     });
@@ -246,8 +247,8 @@ export class Backups {
   }
 
   /** Listens to the notes of a backup: from the first to the last progress a copy is under way. */
-  noting(listen: NonNullable<JobOptions['note']>): JobOptions['note'] {
-    const copy = { since: 0, openedAt: new Error('a backup began here').stack ?? '' };
+  noting(listen: NonNullable<JobOptions['note']>, openedAt: string): JobOptions['note'] {
+    const copy = { since: 0, openedAt };
     return (note, send) => {
       if (note.type === 'scratch') {
         copy.since = performance.now();
