@@ -112,6 +112,8 @@ export class Schedule {
     });
     const work = async () => {
       const found = await this.#backups.run(running);
+      if (this.#backups.shipping === undefined) return found;
+      // It is made, whether or not it can be sent.
       if (found.type === 'made') this.#tell(found);
       // What could not be sent before is sent when none is due, too.
       if (found.type !== 'locked') await this.#backups.ship();
@@ -141,6 +143,7 @@ export class Schedule {
     if (found.type === 'made') {
       this.#failures = 0;
       this.removed += found.removed.length;
+      if (this.#backups.shipping === undefined) this.#tell(found);
       this.#end(every);
       return found.result;
     }
