@@ -356,6 +356,8 @@ export class Checkpoints {
   #report(at: 'limit' | 'close', pins: Pin[]): void {
     const now = performance.now();
     if (at === 'limit' && now < this.#nextReport) return;
+    // Who was in the way once, and is not known, may have been there for a moment only.
+    if (at === 'limit' && pins.length === 0 && this.#backoff <= FIRST_BACKOFF) return;
     this.#nextReport = now + REPORT;
     this.#counts.pinned++;
     const all = [...pins, ...this.#otherPins(now)];
