@@ -136,8 +136,8 @@ export class Schedule {
     try {
       found = await outcome;
     } catch (error) {
-      if (!this.#stopped) this.#fail(error as Error);
       this.#end(Math.min(every, SOON * 2 ** Math.min(this.#failures++, 20)));
+      if (!this.#stopped) this.#fail(error as Error);
       throw error;
     }
     if (found.type === 'made') {
