@@ -2,7 +2,7 @@ import type { CheckpointMessage, Pin, WalPinnedMessage } from '../observing/even
 import { type CheckpointStats, Latency } from '../observing/stats.js';
 import type { ConnectionOptions } from '../threads/connection.js';
 import type { CheckpointOutcome } from '../threads/protocol.js';
-import { Growth } from './growth.js';
+import { Growth, isGrowing } from './growth.js';
 import { Keeper, type KeeperOwner } from './keeper.js';
 import { otherReaders } from './other-processes.js';
 import { Reset, type ResetOwner, type ResetReport, type ResetRequest } from './reset.js';
@@ -240,7 +240,9 @@ export class Checkpoints {
     let bytes = this.#learn(outcome);
     this.#moved(outcome);
     this.#growth.look(bytes, now);
-    if (bytes >= walLimit * LUCKY && this.#mayTry()) {
+    const size = this.#owner.walBytes();
+    const soon = isGrowing(bytes, size) ? this.#settings.walPages * this.#pageSize : walLimit;
+    if (bytes >= Math.min(soon, walLimit * LUCKY) && this.#mayTry()) {
       const report = await this.#tryToEmpty(bytes);
       if (report?.outcome?.busy === 0) bytes = 0;
       else if (bytes >= walLimit) this.#report('limit', report?.pins ?? this.#owner.pins());

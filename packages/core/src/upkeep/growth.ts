@@ -1,6 +1,17 @@
 /** How much of a new measurement counts. */
 const WEIGHT = 0.5;
 
+/** From this part of the file on it is about to grow, if it has not. */
+const NEARLY = 0.9;
+
+/**
+ * Whether the file grows with what is written. To flush a longer file takes up to twice as long as
+ * to flush what was written over, so it pays to begin anew in the file that there is.
+ */
+export function isGrowing(usedBytes: number, fileBytes: number): boolean {
+  return usedBytes >= fileBytes * NEARLY;
+}
+
 /** How fast the WAL grows, from looks at its size. */
 export class Growth {
   /** Bytes per ms. */
