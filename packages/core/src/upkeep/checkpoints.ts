@@ -2,7 +2,7 @@ import type { CheckpointMessage, Pin, WalPinnedMessage } from '../observing/even
 import { type CheckpointStats, Latency } from '../observing/stats.js';
 import type { ConnectionOptions } from '../threads/connection.js';
 import type { CheckpointOutcome } from '../threads/protocol.js';
-import { Growth, isGrowing } from './growth.js';
+import { Growth, worthEmptying } from './growth.js';
 import { Keeper, type KeeperOwner } from './keeper.js';
 import { otherReaders } from './other-processes.js';
 import { Reset, type ResetOwner, type ResetReport, type ResetRequest } from './reset.js';
@@ -240,8 +240,8 @@ export class Checkpoints {
     let bytes = this.#learn(outcome);
     this.#moved(outcome);
     this.#growth.look(bytes, now);
-    const size = this.#owner.walBytes();
-    const soon = isGrowing(bytes, size) ? this.#settings.walPages * this.#pageSize : walLimit;
+    const usual = this.#settings.walPages * this.#pageSize;
+    const soon = worthEmptying(bytes, this.#owner.walBytes(), usual);
     if (bytes >= Math.min(soon, walLimit * LUCKY) && this.#mayTry()) {
       const report = await this.#tryToEmpty(bytes);
       if (report?.outcome?.busy === 0) bytes = 0;

@@ -3,13 +3,16 @@ const WEIGHT = 0.5;
 
 /** From this part of the file on it is about to grow, if it has not. */
 const NEARLY = 0.9;
+/** A file of this size is small, in bytes: SQLite's own checkpoints keep it at about that. */
+const SMALL_FILE = 4 * 1024 * 1024;
 
 /**
- * Whether the file grows with what is written. To flush a longer file takes up to twice as long as
- * to flush what was written over, so it pays to begin anew in the file that there is.
+ * From how many bytes on it pays to begin anew in the file that there is, where nobody is in the
+ * way: to flush a file that grows takes up to twice as long as to flush what was written over.
  */
-export function isGrowing(usedBytes: number, fileBytes: number): boolean {
-  return usedBytes >= fileBytes * NEARLY;
+export function worthEmptying(usedBytes: number, fileBytes: number, usual: number): number {
+  const grows = usedBytes >= fileBytes * NEARLY;
+  return grows ? Math.max(SMALL_FILE, usual) : Number.POSITIVE_INFINITY;
 }
 
 /** How fast the WAL grows, from looks at its size. */
