@@ -8,6 +8,8 @@ export function project(name: string) {
       include: [name === 'test' ? '**/*.test.ts' : 'test/**/*.test.ts'],
       // Native modules and worker threads want a process of their own.
       pool: 'forks',
+      // Else a project takes one less than there are cores, whatever the root says.
+      maxWorkers: 2,
       testTimeout: 30_000,
       hookTimeout: 30_000,
     },
