@@ -17,16 +17,33 @@ const files = new Map(
 
 const GROUND = ['errors.ts', 'deadlines.ts', 'option-checks.ts', 'observing/'];
 
-/** What each room may import beside itself; the files that are in none see everything. */
+/**
+ * What each room may import beside itself, a room in another before that one; the files that are
+ * in none see everything.
+ */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'reading/': ['threads/', 'statements/', ...GROUND],
   'writing/': ['threads/', 'statements/', ...GROUND],
+  'upkeep/checkpoints/': ['upkeep/system/', 'threads/', ...GROUND],
+  'upkeep/backups/': ['upkeep/jobs/', 'upkeep/destinations/', 'threads/', ...GROUND],
+  'upkeep/restoring/': [
+    'upkeep/backups/',
+    'upkeep/jobs/',
+    'upkeep/destinations/',
+    'upkeep/system/',
+    'threads/',
+    ...GROUND,
+  ],
+  'upkeep/jobs/': ['upkeep/backups/options.ts', 'threads/', ...GROUND],
+  'upkeep/destinations/': ['upkeep/system/', ...GROUND],
+  'upkeep/litestream/': ['upkeep/system/', 'threads/', ...GROUND],
+  'upkeep/system/': GROUND,
   'upkeep/': ['threads/', 'statements/', ...GROUND],
   'sharing/': ['threads/', 'statements/', ...GROUND],
   'options.ts': [
     'threads/connection.ts',
-    'upkeep/backup-options.ts',
-    'upkeep/replicate-options.ts',
+    'upkeep/backups/options.ts',
+    'upkeep/litestream/options.ts',
     ...GROUND,
   ],
   'threads/': ['statements/', ...GROUND],
@@ -38,7 +55,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The only packages that are named are optional, and their types alone: who loads them asks first. */
-const TYPES: Readonly<Record<string, string>> = { 'upkeep/s3-sdk.ts': '@aws-sdk/client-s3' };
+const TYPES: Readonly<Record<string, string>> = {
+  'upkeep/destinations/s3-sdk.ts': '@aws-sdk/client-s3',
+};
 
 const IMPORT = /(?:\bfrom|\bimport|\brequire|\bimport\()\s*\(?\s*'([^']+)'/g;
 
@@ -98,7 +117,7 @@ test.each([
   [
     'can load packages',
     /\bcreateRequire\(/,
-    ['threads/engine.ts', 'threads/home.ts', 'upkeep/optional-package.ts'],
+    ['threads/engine.ts', 'threads/home.ts', 'upkeep/system/optional-package.ts'],
   ],
   ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
   ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],

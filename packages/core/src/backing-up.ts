@@ -2,7 +2,7 @@ import type { Database } from './database.js';
 import type { Holders } from './holders.js';
 import { channels } from './observing/channels.js';
 import type { OneShot } from './one-shot.js';
-import { Backups } from './upkeep/backups.js';
+import { Backups } from './upkeep/backups/backups.js';
 
 /** The backups of a database. */
 export function newBackups(database: Database, holders: Holders, oneShot: OneShot): Backups {

@@ -5,7 +5,7 @@ import { channels } from './observing/channels.js';
 import type { Pin } from './observing/events.js';
 import type { OneShot } from './one-shot.js';
 import type { CheckpointMode, CheckpointResult } from './surface.js';
-import { Checkpoints } from './upkeep/checkpoints.js';
+import { Checkpoints } from './upkeep/checkpoints/checkpoints.js';
 
 const MODES: readonly string[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
 /** Who has had the writer for so long, in ms, is in the way of a checkpoint that needs it. */

@@ -17,10 +17,10 @@ import { isMemory, loadSetup } from './threads/connection.js';
 import { lostError } from './threads/failure.js';
 import type { Role } from './threads/protocol.js';
 import { failureOf } from './threads/rows.js';
-import { Anchor } from './upkeep/anchor.js';
-import type { Backups } from './upkeep/backups.js';
-import type { Checkpoints } from './upkeep/checkpoints.js';
-import type { Replication } from './upkeep/replicate.js';
+import type { Backups } from './upkeep/backups/backups.js';
+import { Anchor } from './upkeep/checkpoints/anchor.js';
+import type { Checkpoints } from './upkeep/checkpoints/checkpoints.js';
+import type { Replication } from './upkeep/litestream/replicate.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 

@@ -44,6 +44,13 @@ export type { Integers, Setup } from './threads/connection.js';
 export type { RunResult } from './threads/engine.js';
 export type { StatementResult } from './threads/result.js';
 export type {
+  BackupRequest,
+  ListBackupsOptions,
+  ListedBackup,
+  PoolBackups,
+} from './upkeep/backups/backups.js';
+export { listBackups } from './upkeep/backups/list.js';
+export type {
   BackupCompression,
   BackupFile,
   BackupOptions,
@@ -56,21 +63,14 @@ export type {
   RestoreResult,
   ScheduledBackupOptions,
   VerifyBackupOptions,
-} from './upkeep/backup-options.js';
-export type {
-  BackupRequest,
-  ListBackupsOptions,
-  ListedBackup,
-  PoolBackups,
-} from './upkeep/backups.js';
-export type { StoredBackup } from './upkeep/destination.js';
-export type { DestinationOption, S3Location } from './upkeep/destinations.js';
-export { listBackups } from './upkeep/list-backups.js';
+} from './upkeep/backups/options.js';
+export type { StoredBackup } from './upkeep/destinations/destination.js';
+export type { DestinationOption, S3Location } from './upkeep/destinations/option.js';
+export type { S3ClientOptions } from './upkeep/destinations/s3-sdk.js';
+export type { ReplicaOptions, ReplicateOptions } from './upkeep/litestream/options.js';
 export {
   type RestoredReplica,
   type RestoreReplicaOptions,
   restoreReplica,
-} from './upkeep/litestream-restore.js';
-export type { ReplicaOptions, ReplicateOptions } from './upkeep/replicate-options.js';
-export { restoreBackup, verifyBackup } from './upkeep/restore.js';
-export type { S3ClientOptions } from './upkeep/s3-sdk.js';
+} from './upkeep/litestream/restore.js';
+export { restoreBackup, verifyBackup } from './upkeep/restoring/restore.js';

@@ -19,13 +19,13 @@ import {
   type ResolvedBackups,
   resolveBackups,
   type ScheduledBackupOptions,
-} from './upkeep/backup-options.js';
+} from './upkeep/backups/options.js';
 import {
   checkReplicate,
   type ReplicateOptions,
   type ReplicateSettings,
   resolveReplicate,
-} from './upkeep/replicate-options.js';
+} from './upkeep/litestream/options.js';
 
 /** How a taken lock is waited for, once short polls did not help. */
 export interface RetryOptions {

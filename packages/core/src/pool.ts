@@ -29,8 +29,8 @@ import type {
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
 import type { StatementResult } from './threads/result.js';
-import type { BackupOptions, BackupResult } from './upkeep/backup-options.js';
-import type { Backups, PoolBackups } from './upkeep/backups.js';
+import type { Backups, PoolBackups } from './upkeep/backups/backups.js';
+import type { BackupOptions, BackupResult } from './upkeep/backups/options.js';
 
 /**
  * A pool of connections to one SQLite database file: writes go to one writer thread, which commits

@@ -1,7 +1,7 @@
 import type { Database } from './database.js';
 import { noCheckpoints, type PoolStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
-import type { Backups } from './upkeep/backups.js';
+import type { Backups } from './upkeep/backups/backups.js';
 
 export function readStats(database: Database, oneShot: OneShot): PoolStats {
   const { writer, readers, inline, counts, latency, isMemory } = database;

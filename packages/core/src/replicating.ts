@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import type { Database } from './database.js';
 import { channels } from './observing/channels.js';
 import type { Thread } from './threads/thread.js';
-import { Replication } from './upkeep/replicate.js';
+import { Replication } from './upkeep/litestream/replicate.js';
 
 /** What replicates a database; undefined where nothing does. */
 export function newReplication({ options, events }: Database): Replication | undefined {

@@ -2,11 +2,12 @@ import { stat } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobAnswer, JobData } from '../threads/job.js';
-import { listBackups, makeScheduled } from './backup-directory.js';
-import { makeBackup } from './backup-make.js';
-import { jobFailure } from './job-error.js';
-import type { AnyJob, JobContext, JobNote } from './job-messages.js';
-import { restore, verify } from './restore-thread.js';
+import { listBackups, makeScheduled } from './backups/directory.js';
+import { makeBackup } from './backups/make.js';
+import { verify } from './backups/verify.js';
+import { jobFailure } from './jobs/error.js';
+import type { AnyJob, JobContext, JobNote } from './jobs/messages.js';
+import { restore } from './restoring/restore-thread.js';
 
 /** How far a thread that copies steps back: see `nice`. */
 const NICE = 10;
