@@ -66,15 +66,15 @@ function fitted(state: State, now: number, columns: number): string {
   return `${label}  ${bar(state, now, width)}  ${behind}`;
 }
 
-function drawn(label: string): Progress {
-  const log = createLogUpdate(process.stderr);
+/** Shows the state every so many ms, by `show`, until the end. */
+function shown(
+  label: string,
+  every: number,
+  show: (state: State) => void,
+  end: () => void,
+): Progress {
   let state = begin(label);
-  const draw = () => {
-    const now = performance.now();
-    log(fitted(state, now, process.stderr.columns ?? 80));
-  };
-  draw();
-  const timer = setInterval(draw, FRAME).unref();
+  const timer = setInterval(() => show(state), every).unref();
   return {
     update: (done, total) => {
       state.done = done;
@@ -85,28 +85,28 @@ function drawn(label: string): Progress {
     },
     end: () => {
       clearInterval(timer);
-      log.clear();
-      log.done();
+      end();
     },
   };
 }
 
+function drawn(label: string): Progress {
+  const log = createLogUpdate(process.stderr);
+  const draw = (state: State) =>
+    log(fitted(state, performance.now(), process.stderr.columns ?? 80));
+  draw(begin(label));
+  return shown(label, FRAME, draw, () => {
+    log.clear();
+    log.done();
+  });
+}
+
 /** For logs: nothing about work that is soon done. */
 function told(label: string): Progress {
-  let state = begin(label);
-  const timer = setInterval(() => {
+  const tell = (state: State) => {
     const now = performance.now();
     if (now - state.started < LINE) return;
     process.stderr.write(`${state.label}  ${amounts(state, now)}\n`);
-  }, LINE).unref();
-  return {
-    update: (done, total) => {
-      state.done = done;
-      state.total = total;
-    },
-    step: (next) => {
-      state = begin(next);
-    },
-    end: () => clearInterval(timer),
   };
+  return shown(label, LINE, tell, () => {});
 }
