@@ -10,8 +10,10 @@ export function project(name: string) {
       pool: 'forks',
       // Else a project takes one less than there are cores, whatever the root says.
       maxWorkers: 2,
-      testTimeout: 30_000,
-      hookTimeout: 30_000,
+      // These only end what hangs: no test may need more than seconds, but a busy machine does.
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+      expect: { poll: { timeout: 60_000, interval: 20 } },
     },
   });
 }

@@ -24,7 +24,7 @@ function freshFolder(): string {
 /** A command of drizzle-kit, with the example's own config unless it brings its own. */
 async function run(file: string, ...args: string[]): Promise<string> {
   const env = { ...process.env, DATABASE: file };
-  const options = { cwd: example, env, timeout: 60_000 };
+  const options = { cwd: example, env, timeout: 100_000 };
   const { stdout } = await promisify(execFile)(process.execPath, [kit, ...args], options);
   return stdout;
 }

@@ -15,7 +15,7 @@ function startCommand(): string[] {
 
 async function run(dialect: string): Promise<string[]> {
   const args = [...startCommand(), '--dialect', dialect];
-  const options = { cwd: fileURLToPath(folder), timeout: 25_000 };
+  const options = { cwd: fileURLToPath(folder), timeout: 100_000 };
   const { stdout } = await promisify(execFile)(process.execPath, args, options);
   return stdout.trimEnd().split('\n');
 }

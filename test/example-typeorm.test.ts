@@ -14,7 +14,7 @@ function startCommand(): string[] {
 
 async function run(door: string): Promise<string[]> {
   const args = [...startCommand(), '--door', door];
-  const options = { cwd: folder, timeout: 28_000 };
+  const options = { cwd: folder, timeout: 100_000 };
   const { stdout } = await promisify(execFile)(process.execPath, args, options);
   return stdout.trimEnd().split('\n');
 }

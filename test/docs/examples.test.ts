@@ -79,7 +79,7 @@ async function run(index: number, file: string): Promise<string> {
   const written = file.replace(/\.([cm]?)ts$/, '.$1js');
   const { stdout } = await promisify(execFile)(process.execPath, [written], {
     cwd,
-    timeout: 60_000,
+    timeout: 100_000,
   });
   return stdout;
 }

@@ -113,7 +113,7 @@ describe('backup', () => {
     const file = makeDatabase(join(folder, 'app.db'), 30_000);
     const args = ['backup', file, join(target, 'copy.sqlite'), '--pace', '0.5', '--json'];
     const running = new Running(args, {});
-    await expect.poll(() => readdirSync(target), { timeout: 15_000 }).not.toEqual([]);
+    await expect.poll(() => readdirSync(target)).not.toEqual([]);
     running.child.kill(signal);
     const ended = await running.ended;
     expect([ended.code, ended.signal]).toEqual([exitCode, null]);
@@ -132,10 +132,10 @@ test.skipIf(!hasTerminal('poolite backup'))(
     const terminal = new Terminal();
     terminal.run(process.execPath, main, 'backup', file, join(target, 'copy'), '--pace', '0.5');
     const bar = /━+─+ {2}\d+ % {2}[\d.]+ [kM]B of [\d.]+ MB/;
-    await expect.poll(() => terminal.screen, { timeout: 15_000 }).toMatch(bar);
+    await expect.poll(() => terminal.screen).toMatch(bar);
     expect(readdirSync(target)).not.toEqual([]);
     terminal.press('C-c');
-    await expect.poll(() => terminal.screen, { timeout: 15_000 }).toContain('\nended with 130');
+    await expect.poll(() => terminal.screen).toContain('\nended with 130');
     expect(terminal.screen).toContain('poolite: ended by SIGINT; nothing was left half done');
     expect(terminal.screen).not.toMatch(bar);
     expect(readdirSync(target)).toEqual([]);

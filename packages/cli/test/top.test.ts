@@ -102,14 +102,14 @@ describe.skipIf(process.platform === 'win32')('top', () => {
       `1 pool .*q: quit[\\s\\S]*pid ${child.pid}  open  for [\\s\\S]* writes +[1-9][\\d,]*/s ` +
         '[\\s\\S]*latency +mean now +p50 +p99 +max[\\s\\S]* write +\\d[\\s\\S]* WAL ',
     );
-    await expect.poll(() => terminal.screen, { timeout: 15_000 }).toMatch(wanted);
+    await expect.poll(() => terminal.screen).toMatch(wanted);
     // It draws in place: however often it looks, the head is there once.
     const time = () => /(\d\d:\d\d:\d\d) {2}q: quit/.exec(terminal.screen)?.[1];
     const before = time();
-    await expect.poll(time, { timeout: 10_000 }).not.toBe(before);
+    await expect.poll(time).not.toBe(before);
     expect(terminal.screen.match(/q: quit/g)).toHaveLength(1);
     terminal.press('q');
-    await expect.poll(() => terminal.screen, { timeout: 10_000 }).toContain('\nended with 0');
+    await expect.poll(() => terminal.screen).toContain('\nended with 0');
   });
 });
 

@@ -1,6 +1,7 @@
 import { type Pool, PoolError } from '@poolite/core';
 import { expect, test } from 'vitest';
 import { failure, openPool, outcome } from './support/folder.ts';
+import { turn } from './support/observer.ts';
 import { slowPool } from './support/slow.ts';
 
 interface Limits {
@@ -14,33 +15,30 @@ type Call = (pool: Pool, limits: Limits) => Promise<unknown>;
 const ways = { signal: 'POOL_ABORTED', timeout: 'POOL_TIMEOUT' } as const;
 type Way = keyof typeof ways;
 
-interface GivenUp {
-  error: Error & { code?: string };
-  /** How much later than asked for the answer came, in ms. */
-  late: number;
-}
-
-/** Gives up a call after so many ms. */
-async function giveUp(way: Way, ms: number, call: Call, pool: Pool): Promise<GivenUp> {
+/** Gives up a call: by its signal when `begun` says so, by its timeout soon; how it ended. */
+async function giveUp(way: Way, call: Call, pool: Pool, begun = () => turn(3)) {
   const controller = new AbortController();
   const reason = new Error('the caller has left');
-  const started = performance.now();
-  const timer = setTimeout(() => controller.abort(reason), ms);
-  const limits = way === 'signal' ? { signal: controller.signal } : { timeout: ms };
-  const error = await failure(call(pool, limits));
-  const late = performance.now() - started - ms;
-  clearTimeout(timer);
+  const limits = way === 'signal' ? { signal: controller.signal } : { timeout: 60 };
+  const ended = failure(call(pool, limits));
+  if (way === 'signal') await begun();
+  controller.abort(reason);
+  const error = await ended;
   if (error.code === 'POOL_ABORTED') expect(error.cause).toBe(reason);
-  return { error, late };
+  return error;
 }
 
-/** Gives them all up at once, and checks that each was answered at once, with this code. */
-async function giveUpAll(way: Way, calls: Record<string, Call>, pool: Pool): Promise<void> {
+/** Gives them all up, and checks that each is answered so, while what they wait for goes on. */
+async function giveUpAll(
+  way: Way,
+  calls: Record<string, Call>,
+  pool: Pool,
+  begun?: () => Promise<void>,
+): Promise<void> {
   const all = Object.entries(calls).map(async ([name, call]) => {
-    const { error, late } = await giveUp(way, 60, call, pool);
+    const error = await giveUp(way, call, pool, begun);
     expect(error.code, name).toBe(ways[way]);
     expect((error as PoolError).retryable, name).toBe(way === 'timeout');
-    expect(late, name).toBeLessThan(300);
   });
   await Promise.all(all);
 }
@@ -68,26 +66,25 @@ const writes: Record<string, Call> = {
   },
 };
 
-/** Reads that take a while, each on a thread of its own where there is one. */
+/** Reads that are held, each on a thread of its own where there is one. */
 const reads: Record<string, Call> = {
-  all: (pool, limits) => pool.all('SELECT sleep(400)', [], limits),
-  get: (pool, limits) => pool.get('SELECT sleep(400)', [], limits),
-  values: (pool, limits) => pool.values('SELECT sleep(400)', [], limits),
-  query: (pool, limits) => pool.query('SELECT sleep(400)', [], limits),
-  iterate: (pool, limits) => pool.iterate('SELECT sleep(400)', [], limits).next(),
+  all: (pool, limits) => pool.all('SELECT held()', [], limits),
+  get: (pool, limits) => pool.get('SELECT held()', [], limits),
+  values: (pool, limits) => pool.values('SELECT held()', [], limits),
+  query: (pool, limits) => pool.query('SELECT held()', [], limits),
+  iterate: (pool, limits) => pool.iterate('SELECT held()', [], limits).next(),
 };
 
 /** Writes that are given up while they run. */
 const running: Record<string, Call> = {
-  run: (pool, limits) => pool.run('INSERT INTO t (who) VALUES (sleep(400))', [], limits),
-  query: (pool, limits) => pool.query('INSERT INTO t (who) VALUES (sleep(400))', [], limits),
+  run: (pool, limits) => pool.run('INSERT INTO t (who) VALUES (held())', [], limits),
+  query: (pool, limits) => pool.query('INSERT INTO t (who) VALUES (held())', [], limits),
   batch: (pool, limits) =>
-    pool.batch([{ sql: insert, params: [1] }, { sql: 'UPDATE t SET who = sleep(400)' }], limits),
-  exec: (pool, limits) => pool.exec('INSERT INTO t (who) VALUES (sleep(400))', limits),
+    pool.batch([{ sql: insert, params: [1] }, { sql: 'UPDATE t SET who = held()' }], limits),
+  exec: (pool, limits) => pool.exec('INSERT INTO t (who) VALUES (held())', limits),
   iterate: (pool, limits) =>
-    pool.iterate('INSERT INTO t (who) VALUES (sleep(400)) RETURNING id', [], limits).next(),
-  alone: (pool, limits) =>
-    pool.run("ATTACH ':memory:' || substr(sleep(400), 9) AS other", [], limits),
+    pool.iterate('INSERT INTO t (who) VALUES (held()) RETURNING id', [], limits).next(),
+  alone: (pool, limits) => pool.run("ATTACH ':memory:' || substr(held(), 2) AS other", [], limits),
 };
 
 async function untouched(pool: Pool): Promise<void> {
@@ -128,9 +125,8 @@ for (const way of ['signal', 'timeout'] as const) {
   });
 
   test(`a write given up by its ${way} while the pool opens is never stored`, async () => {
-    const { pool, file } = await slowPool();
+    const { pool, file, setup } = await slowPool();
     await pool.close();
-    const setup = file.replace('test.db', 'slow.mjs');
     const again = openPool(file, { readers: 1, inlineReads: 'off', setup });
     const outcomes = Object.entries(writes).map(async ([name, call]) => {
       const limits = way === 'signal' ? { signal: AbortSignal.timeout(1) } : { timeout: 1 };
@@ -142,12 +138,13 @@ for (const way of ['signal', 'timeout'] as const) {
 
   test(`a write given up by its ${way} while it runs: at once, and its outcome is unknown`, async () => {
     const all = Object.entries(running).map(async ([name, call]) => {
-      const { pool } = await slowPool();
-      const { error, late } = await giveUp(way, 60, call, pool);
+      const { pool, hold } = await slowPool();
+      hold.close();
+      const error = await giveUp(way, call, pool, () => hold.begun(1));
       expect(error.code, name).toBe('POOL_OUTCOME_UNKNOWN');
       expect((error as PoolError).retryable, name).toBe(false);
       expect((error.cause as PoolError).code, name).toBe(ways[way]);
-      expect(late, name).toBeLessThan(300);
+      hold.open();
       await pool.run(insert, ['after']);
       expect(await pool.get("SELECT who FROM t WHERE who = 'after'")).toEqual({ who: 'after' });
     });
@@ -155,103 +152,122 @@ for (const way of ['signal', 'timeout'] as const) {
   });
 
   test(`a read given up by its ${way} while it runs is answered at once`, async () => {
-    const { pool } = await slowPool({ readers: 5 });
-    await giveUpAll(way, reads, pool);
+    const { pool, hold } = await slowPool({ readers: 5 });
+    hold.close();
+    await giveUpAll(way, reads, pool, () => hold.begun(1));
+    hold.open();
     expect(await pool.get('SELECT 1 AS one')).toEqual({ one: 1 });
   });
 
   test(`a read given up by its ${way} behind a slow statement is answered at once, and never run`, async () => {
-    const { pool } = await slowPool();
-    const slow = pool.get('SELECT sleep(500) AS ms');
-    await expect.poll(() => pool.stats().reads.running).toBe(1);
+    const { pool, hold } = await slowPool();
+    hold.close();
+    const slow = pool.get('SELECT held() AS one');
+    await hold.begun(1);
     const { iterate, ...others } = reads;
     await giveUpAll(way, others, pool);
-    expect(await slow).toEqual({ ms: 500 });
-    // Were they run all the same, this would take two seconds.
-    const started = performance.now();
+    hold.open();
+    expect(await slow).toEqual({ one: 1 });
+    // Behind all of them.
     await pool.get('SELECT 1');
-    expect(performance.now() - started).toBeLessThan(200);
-    const second = pool.get('SELECT sleep(500)');
+    expect(hold.count).toBe(1);
+    hold.close();
+    const second = pool.get('SELECT held()');
+    await hold.begun(2);
     await giveUpAll(way, { iterate: iterate as Call }, pool);
+    hold.open();
     await second;
     expect(pool.stats().reads).toMatchObject({ held: 0, queued: 0, running: 0 });
   });
 
   test(`a read given up by its ${way} while it waits for the writes before it`, async () => {
-    const { pool } = await slowPool();
-    const write = pool.run('INSERT INTO t (who) VALUES (sleep(500))');
+    const { pool, hold } = await slowPool();
+    hold.close();
+    const write = pool.run('INSERT INTO t (who) VALUES (held())');
     const behind: Record<string, Call> = {
       get: (_, limits) => pool.get('SELECT count(*) FROM t', [], limits),
       iterate: (_, limits) => pool.iterate('SELECT id FROM t', [], limits).next(),
     };
     await giveUpAll(way, behind, pool);
+    hold.open();
     await write;
     expect(pool.stats().reads).toMatchObject({ held: 0, queued: 0, running: 0 });
   });
 
   test(`a runMany given up by its ${way} half-way stores nothing, and its source ends`, async () => {
     const { pool } = await slowPool();
+    let given = 0;
     let ended = false;
     async function* source() {
       try {
-        for (let i = 0; ; i++) {
-          yield [i];
-          if (i % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        for (; ; given++) {
+          yield [given];
+          if (given % 100 === 0) await turn();
         }
       } finally {
         ended = true;
       }
     }
     const call: Call = (_, limits) => pool.runMany(insert, source(), limits);
-    const { error, late } = await giveUp(way, 100, call, pool);
+    const error = await giveUp(way, call, pool, () =>
+      expect.poll(() => given).toBeGreaterThan(500),
+    );
     expect([ways[way], 'POOL_OUTCOME_UNKNOWN']).toContain(error.code);
-    expect(late).toBeLessThan(300);
     await untouched(pool);
     await expect.poll(() => ended).toBe(true);
   });
 }
 
 test('statementTimeout is the timeout of every statement that names none', async () => {
-  const { pool, file } = await slowPool();
+  const { pool, file, setup, hold } = await slowPool();
   await pool.close();
-  const setup = file.replace('test.db', 'slow.mjs');
   const limited = openPool(file, { readers: 5, inlineReads: 'off', setup, statementTimeout: 80 });
   await limited.ready();
   const all = (limits: Limits) =>
     Object.values(reads).map((read) => outcome(read(limited, limits)));
+  hold.close();
   expect(new Set(await Promise.all(all({})))).toEqual(new Set(['POOL_TIMEOUT']));
-  const patient = [...all({ timeout: 5000 }), ...all({ timeout: 0 })];
+  const patient = [...all({ timeout: 600_000 }), ...all({ timeout: 0 })];
+  // Longer than those that were given up.
+  expect(await outcome(limited.get('SELECT held()'))).toBe('POOL_TIMEOUT');
+  hold.open();
   expect(new Set(await Promise.all(patient))).toEqual(new Set(['resolved']));
   for (const write of Object.values(running).slice(0, 4)) {
+    hold.close();
     expect(await outcome(write(limited, {}))).toMatch(/^POOL_(OUTCOME_UNKNOWN|TIMEOUT)$/);
+    hold.open();
   }
   const inside = limited.transaction(async (tx) => {
-    const code = await outcome(tx.get('SELECT sleep(200)'));
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    return [code, await tx.get('SELECT 1 AS one')];
+    hold.close();
+    const code = await outcome(tx.get('SELECT held()'));
+    hold.open();
+    return [code, await tx.get('SELECT 1 AS one', [], { timeout: 0 })];
   });
   expect(await inside).toEqual(['POOL_TIMEOUT', { one: 1 }]);
   expect(await limited.checkpoint('TRUNCATE')).toMatchObject({ busy: 0 });
 });
 
 test('waiting for a reader of its own ends with acquireTimeout and with its signal', async () => {
-  const { pool } = await slowPool();
+  const { pool, hold } = await slowPool();
   const asks: Record<string, Call> = {
     lease: (_, { signal, timeout: acquireTimeout }) =>
       pool.lease('read', { signal, acquireTimeout }),
     snapshot: (_, { signal, timeout: acquireTimeout }) =>
       pool.snapshot((tx) => tx.get('SELECT 1'), { signal, acquireTimeout }),
   };
-  for (const way of ['signal', 'timeout'] as const) {
-    const slow = pool.get('SELECT sleep(500)');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const [i, way] of (['signal', 'timeout'] as const).entries()) {
+    hold.close();
+    const slow = pool.get('SELECT held()');
+    await hold.begun(i + 1);
     await giveUpAll(way, asks, pool);
+    hold.open();
     await slow;
   }
   const lease = await pool.lease('read');
   expect(await lease.get('SELECT 1 AS one')).toEqual({ one: 1 });
   await lease.release();
-  await pool.close({ timeout: 3000 });
+  // What was left would be waited for.
+  await pool.close({ timeout: 600_000 });
   expect(pool.stats().state).toBe('closed');
 });
 
@@ -270,7 +286,8 @@ test('a stream given up half-way leaves its reader to others', async () => {
   expect(await outcome(read())).toBe('POOL_ABORTED');
   expect(count).toBe(55);
   expect(await stream.next()).toEqual({ done: true, value: undefined });
-  await pool.close({ timeout: 2000 });
+  // What was left would be waited for.
+  await pool.close({ timeout: 600_000 });
 });
 
 test('limits that are not reached leave nothing behind', async () => {

@@ -188,15 +188,12 @@ test('long delays mean few tries, short ones many', async () => {
 test('busyTimeout 0 does not wait at all', async () => {
   const { pool, other } = await shared({ busyTimeout: 0 });
   await other.exec('BEGIN IMMEDIATE');
-  const outcomes = await allSettled(
-    {
-      run: pool.run(insert),
-      transaction: pool.transaction((tx) => tx.run(insert)),
-      exec: pool.exec(insert),
-      runMany: pool.runMany(insert, [[]]),
-    },
-    1000,
-  );
+  const outcomes = await allSettled({
+    run: pool.run(insert),
+    transaction: pool.transaction((tx) => tx.run(insert)),
+    exec: pool.exec(insert),
+    runMany: pool.runMany(insert, [[]]),
+  });
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['SQLITE_BUSY']));
   await other.exec('COMMIT');
   expect(await outcome(pool.run(insert))).toBe('resolved');

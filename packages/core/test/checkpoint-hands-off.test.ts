@@ -52,7 +52,7 @@ test.each([
   for (const inlineReads of ['auto', 'off']) {
     const file = emptyFile();
     const before = contents(file);
-    const ended = await runScript(program(end), { args: [file, inlineReads], limit: 20_000 });
+    const ended = await runScript(program(end), { args: [file, inlineReads] });
     expect(ended).toMatchObject({ code });
     expect(statSync(`${file}-wal`).size).toBeGreaterThan(ROWS * 3000);
     expect(contents(file)).toBe(before);
@@ -65,7 +65,7 @@ test.each([
 test('the same without hands-off is empty after close()', async () => {
   const file = emptyFile();
   const source = program('await pool.close();').replace("checkpoint: 'hands-off', ", '');
-  const ended = await runScript(source, { args: [file, 'auto'], limit: 20_000 });
+  const ended = await runScript(source, { args: [file, 'auto'] });
   expect(ended).toMatchObject({ code: 0 });
   expect(existsSync(`${file}-wal`)).toBe(false);
 });

@@ -201,7 +201,7 @@ test('closing while reads are held does what was asked for; by force it refuses 
     await held(pool, 1);
     const closed = pool.close({ force });
     if (!force) gate.open();
-    const outcomes = await allSettled(calls, 10_000);
+    const outcomes = await allSettled(calls);
     await closed;
     gate.open();
     expect(new Set(Object.values(outcomes))).toEqual(new Set([force ? 'POOL_CLOSED' : 'resolved']));

@@ -131,7 +131,7 @@ test('close while the pool is opening does what was asked for, then closes', asy
   };
   const closed = pool.close();
   expect(await outcome(pool.run(insert, [2]))).toBe('POOL_CLOSED');
-  const outcomes = await allSettled({ ...calls, closed }, 5000);
+  const outcomes = await allSettled({ ...calls, closed });
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['resolved']));
   expect(ids(file)).toEqual([1]);
 });
@@ -149,7 +149,7 @@ test('close by force while the pool is opening settles every call', async () => 
       stream: pool.iterate('SELECT 1').next(),
       closed: pool.close({ force: true }),
     };
-    const outcomes = await allSettled(calls, 5000);
+    const outcomes = await allSettled(calls);
     expect(outcomes.closed).toBe('resolved');
     for (const each of Object.values(outcomes)) {
       expect(['resolved', 'POOL_CLOSED', 'POOL_OUTCOME_UNKNOWN']).toContain(each);
@@ -161,7 +161,7 @@ test('close while a file that cannot be opened is being opened resolves', async 
   for (const force of [false, true]) {
     const pool = createPool('/nowhere/at/all/test.db');
     const calls = { get: pool.get('SELECT 1'), ready: pool.ready() };
-    const outcomes = await allSettled({ ...calls, closed: pool.close({ force }) }, 5000);
+    const outcomes = await allSettled({ ...calls, closed: pool.close({ force }) });
     expect(outcomes.closed).toBe('resolved');
     expect(outcomes.get).toBe('SQLITE_CANTOPEN');
     await pool.close();
@@ -184,7 +184,7 @@ test('a transaction that never ends is rolled back when close has waited long en
   const waiting = pool.transaction((tx) => tx.run(insert, [3]));
   const started = performance.now();
   const closed = pool.close({ timeout: 200 });
-  const outcomes = await allSettled({ endless, behind, waiting, closed }, 5000);
+  const outcomes = await allSettled({ endless, behind, waiting, closed });
   expect(performance.now() - started).toBeGreaterThan(190);
   expect(performance.now() - started).toBeLessThan(2000);
   expect(outcomes).toEqual({
@@ -203,7 +203,7 @@ test('close from inside a transaction ends it after the timeout, and does not ha
     await pool.close({ timeout: 200 });
     return tx.run(insert, [2]);
   });
-  expect(await allSettled({ whole }, 5000)).toEqual({ whole: 'POOL_CLOSED' });
+  expect(await allSettled({ whole })).toEqual({ whole: 'POOL_CLOSED' });
   await pool.close();
   expect(ids(file)).toEqual([]);
 });
@@ -215,7 +215,7 @@ test('close from inside a snapshot ends it after the timeout, and does not hang'
     await pool.close({ timeout: 200 });
     return tx.get('SELECT 1');
   });
-  expect(await allSettled({ whole }, 5000)).toEqual({ whole: 'POOL_CLOSED' });
+  expect(await allSettled({ whole })).toEqual({ whole: 'POOL_CLOSED' });
 });
 
 test('leaked leases and streams do not keep close from ending', async () => {
@@ -238,20 +238,17 @@ test('leaked leases and streams do not keep close from ending', async () => {
   const drain = async () => {
     for await (const _ of stream);
   };
-  const outcomes = await allSettled(
-    {
-      'read.get': read.get('SELECT 1'),
-      'read.exec': read.exec('SELECT 1'),
-      'read.iterate': read.iterate('SELECT 1').next(),
-      'write.run': write.run(insert, [5000]),
-      'write.commit': write.run('COMMIT'),
-      'write.iterate': write.iterate('SELECT 1').next(),
-      stream: drain(),
-    },
-    5000,
-  );
+  const outcomes = await allSettled({
+    'read.get': read.get('SELECT 1'),
+    'read.exec': read.exec('SELECT 1'),
+    'read.iterate': read.iterate('SELECT 1').next(),
+    'write.run': write.run(insert, [5000]),
+    'write.commit': write.run('COMMIT'),
+    'write.iterate': write.iterate('SELECT 1').next(),
+    stream: drain(),
+  });
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['POOL_CLOSED']));
-  const releases = await allSettled({ read: read.release(), write: write.release() }, 1000);
+  const releases = await allSettled({ read: read.release(), write: write.release() });
   expect(new Set(Object.values(releases))).toEqual(new Set(['resolved']));
   expect(ids(file)).toHaveLength(1000);
 });

@@ -46,7 +46,7 @@ async function quiet(pool: Pool): Promise<void> {
       const { running, made, nextAt } = pool.stats().backups;
       expect({ running, due: made > 0 || nextAt > 0 }).toEqual({ running: 0, due: true });
     },
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
 }
 
@@ -188,7 +188,7 @@ describe('backups that are sent to a bucket', () => {
       method === 'PUT' ? { body: Buffer.from('other') } : undefined;
     const pool = open(here, { keep: 1 });
     await fill(pool, 1);
-    await vi.waitFor(() => expect(here.errors).toHaveLength(1), { timeout: 20_000 });
+    await vi.waitFor(() => expect(here.errors).toHaveLength(1), { timeout: 60_000 });
     expect(here.errors[0]).toMatchObject({ code: 'POOL_BACKUP' });
     expect(here.errors[0]?.message).toContain('what was read back is not what was sent');
     expect(here.server.keys).toEqual([old]);
@@ -223,12 +223,12 @@ describe('backups that are sent to a bucket', () => {
     here.server.fault = () => ({ status: 503, code: 'SlowDown' });
     const first = open(here);
     await fill(first, 1);
-    await vi.waitFor(() => expect(here.errors.length).toBeGreaterThan(0), { timeout: 20_000 });
+    await vi.waitFor(() => expect(here.errors.length).toBeGreaterThan(0), { timeout: 60_000 });
     await first.close();
     expect(here.server.keys).toEqual([]);
     here.server.fault = undefined;
     const second = open(here);
-    await vi.waitFor(() => expect(second.stats().backups.stored).toBe(1), { timeout: 20_000 });
+    await vi.waitFor(() => expect(second.stats().backups.stored).toBe(1), { timeout: 60_000 });
     expect(here.server.keys).toHaveLength(1);
   });
 

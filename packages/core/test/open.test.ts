@@ -125,7 +125,7 @@ for (const { name, make, options, code, says } of bad) {
   test(`opening ${name}: a clear error from ready() and from every call`, async () => {
     const file = make(freshFile());
     const { pool, calls } = firstCalls(file, options);
-    const outcomes = await allSettled(calls, 8000);
+    const outcomes = await allSettled(calls);
     const wanted = Object.fromEntries(Object.keys(calls).map((call) => [call, code]));
     expect(outcomes).toEqual(wanted);
     for (const call of [pool.ready(), pool.get('SELECT 1'), pool.run('DELETE FROM t')]) {
@@ -144,7 +144,7 @@ test('a truncated file is found out: at opening, or by the statement that meets 
   const file = existing(freshFile());
   truncateSync(file, 4096 * 3 + 100);
   const { pool, calls } = firstCalls(file);
-  await allSettled(calls, 8000);
+  await allSettled(calls);
   const error = await failure(pool.all('SELECT * FROM t'));
   expect(error.code).toMatch(/^SQLITE_(CORRUPT|NOTADB)/);
   await pool.close();
@@ -243,17 +243,14 @@ for (const journalMode of ['WAL', 'DELETE']) {
     expect(await pool.get('SELECT count(*) AS count FROM t')).toEqual({ count: 500 });
     for (let i = 0; i < 50; i++) await pool.get('SELECT id FROM t WHERE id = ?', [i + 1]);
     expect(await pool.snapshot((tx) => tx.get('SELECT max(id) AS id FROM t'))).toEqual({ id: 500 });
-    const writes = await allSettled(
-      {
-        run: pool.run('DELETE FROM t'),
-        batch: pool.batch([{ sql: 'DELETE FROM t' }, { sql: 'DELETE FROM t' }]),
-        exec: pool.exec('DELETE FROM t'),
-        returning: pool.all('DELETE FROM t RETURNING id'),
-        runMany: pool.runMany('DELETE FROM t WHERE id = ?', [[1], [2]]),
-        transaction: pool.transaction((tx) => tx.run('DELETE FROM t')),
-      },
-      8000,
-    );
+    const writes = await allSettled({
+      run: pool.run('DELETE FROM t'),
+      batch: pool.batch([{ sql: 'DELETE FROM t' }, { sql: 'DELETE FROM t' }]),
+      exec: pool.exec('DELETE FROM t'),
+      returning: pool.all('DELETE FROM t RETURNING id'),
+      runMany: pool.runMany('DELETE FROM t WHERE id = ?', [[1], [2]]),
+      transaction: pool.transaction((tx) => tx.run('DELETE FROM t')),
+    });
     expect(new Set(Object.values(writes))).toEqual(new Set(['SQLITE_READONLY']));
     await pool.close();
     const db = new Database(file, { readonly: true });
@@ -290,7 +287,7 @@ test('a reader in rollback mode keeps WAL away: an error after busyTimeout, nami
   await other.exec('BEGIN; SELECT * FROM t;');
   const started = performance.now();
   const { pool, calls } = firstCalls(file, { busyTimeout: 300 });
-  const outcomes = await allSettled(calls, 8000);
+  const outcomes = await allSettled(calls);
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['SQLITE_BUSY']));
   expect(performance.now() - started).toBeGreaterThan(290);
   const error = await failure(pool.ready());
@@ -305,7 +302,7 @@ test('a file held in exclusive locking mode is an error after busyTimeout, namin
   const other = new OtherConnection(file);
   await other.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT;');
   const { pool, calls } = firstCalls(file, { busyTimeout: 300 });
-  const outcomes = await allSettled(calls, 8000);
+  const outcomes = await allSettled(calls);
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['SQLITE_BUSY']));
   expect((await failure(pool.ready())).message).toContain(file);
   await pool.close();

@@ -79,7 +79,7 @@ test.runIf(unix)('Litestream 0.5 is configured and understood in its own format'
   pool.on('replication', ({ error }) => error && errors.push(error));
   await reaches(pool, 'running');
   expect(pool.stats().replication?.version).toBe('v0.5.16');
-  await vi.waitFor(() => expect(errors).toEqual(['monitor error: told for the test']), 10_000);
+  await vi.waitFor(() => expect(errors).toEqual(['monitor error: told for the test']), PATIENCE);
   await pool.close();
   const [restore, replicated] = calls();
   expect(restore?.command).toBe('restore');

@@ -65,7 +65,6 @@ for (const [type, wrap] of Object.entries(formats)) {
       const ended = await runScript(source, {
         type: type as 'module' | 'commonjs',
         args: [freshFile()],
-        limit: 8000,
       });
       // Code 13 would tell of an await that the process did not wait for.
       expect(ended).toMatchObject({ code: 0, signal: null, stdout: 'done\n', stderr: '' });

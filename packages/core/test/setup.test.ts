@@ -80,7 +80,7 @@ for (const [where, flags] of [
       for (let i = 0; i < 200; i++) await pool.get('SELECT twice(21)');
       console.log(await pool.values('SELECT whoami(), twice(21)'), pool.stats().reads.inline > 0);`;
     const script = flags.length > 0 ? source : { file: writeModule(file, 'script.mjs', source) };
-    const ended = await runScript(script, { limit: 8000 });
+    const ended = await runScript(script);
     expect(ended).toMatchObject({ code: 0, stdout: "[ [ 'read', 42 ] ] true\n", stderr: '' });
   });
 }

@@ -70,25 +70,23 @@ test('opening: every call waits, and is done', async () => {
   await pool.close();
   const again = openPool(file);
   expect(again.stats().state).toBe('opening');
-  expect(await allSettled(callAll(again), 8000)).toEqual(allBut('resolved'));
+  expect(await allSettled(callAll(again))).toEqual(allBut('resolved'));
 });
 
 test('open: every call is done', async () => {
   const { pool } = await slowPool();
   await pool.ready();
   expect(pool.stats().state).toBe('open');
-  expect(await allSettled(callAll(pool), 8000)).toEqual(allBut('resolved'));
+  expect(await allSettled(callAll(pool))).toEqual(allBut('resolved'));
 });
 
 test('in memory: every call is done', async () => {
   for (const file of [':memory:', '']) {
     const pool = openPool(file);
     await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)');
-    expect(await allSettled(callAll(pool), 8000)).toEqual(allBut('resolved'));
+    expect(await allSettled(callAll(pool))).toEqual(allBut('resolved'));
     await pool.close();
-    expect(await allSettled(callAll(pool), 8000)).toEqual(
-      allBut('POOL_CLOSED', { ready: 'resolved' }),
-    );
+    expect(await allSettled(callAll(pool))).toEqual(allBut('POOL_CLOSED', { ready: 'resolved' }));
   }
 });
 
@@ -101,7 +99,7 @@ test('closing: every new call is refused, while what was accepted goes on', asyn
     allBut('POOL_CLOSED', { ready: 'resolved' }),
   );
   expect(pool.stats().state).toBe('closing');
-  expect(await allSettled({ slow, closed }, 2000)).toEqual({
+  expect(await allSettled({ slow, closed })).toEqual({
     slow: 'resolved',
     closed: 'resolved',
   });
@@ -110,7 +108,7 @@ test('closing: every new call is refused, while what was accepted goes on', asyn
 test('closing while opening: every new call is refused', async () => {
   const pool = openPool(freshFile());
   const closed = pool.close();
-  const outcomes = await allSettled({ ...callAll(pool), closed }, 5000);
+  const outcomes = await allSettled({ ...callAll(pool), closed });
   expect(outcomes).toEqual({ ...allBut('POOL_CLOSED', { ready: 'resolved' }), closed: 'resolved' });
 });
 
@@ -119,7 +117,7 @@ test('closed: every call is refused', async () => {
     const { pool } = await slowPool();
     await pool.close({ force });
     expect(pool.stats().state).toBe('closed');
-    const outcomes = await allSettled(callAll(pool), 2000);
+    const outcomes = await allSettled(callAll(pool));
     expect(outcomes).toEqual(allBut('POOL_CLOSED', { ready: 'resolved' }));
     expect(await outcome(pool.close())).toBe('resolved');
   }
@@ -129,10 +127,10 @@ test('failed: every call is refused with the reason', async () => {
   const pool = createPool('/nowhere/at/all/test.db');
   await outcome(pool.ready());
   expect(pool.stats().state).toBe('failed');
-  const outcomes = await allSettled(callAll(pool), 2000);
+  const outcomes = await allSettled(callAll(pool));
   expect(outcomes).toEqual(allBut('SQLITE_CANTOPEN', { 'an empty batch': 'resolved' }));
   expect(await outcome(pool.close())).toBe('resolved');
-  expect(await allSettled(callAll(pool), 2000)).toEqual(
+  expect(await allSettled(callAll(pool))).toEqual(
     allBut('POOL_CLOSED', { ready: 'SQLITE_CANTOPEN' }),
   );
 });
@@ -183,10 +181,10 @@ test('a reader that cannot be replaced fails the pool: whatever is under way is 
   await expect.poll(() => pool.stats().transactions.heldMs).toBeGreaterThan(20);
   fragile.break();
   const late = { write: pool.run(insert), killer: pool.get('SELECT die()') };
-  const outcomes = await allSettled({ ...held, ...late }, 8000);
+  const outcomes = await allSettled({ ...held, ...late });
   for (const [name, each] of Object.entries(outcomes)) expect(each, name).not.toBe('resolved');
   expect(pool.stats().state).toBe('failed');
-  const later = await allSettled({ ...callAll(pool), lease: lease.get('SELECT 1') }, 2000);
+  const later = await allSettled({ ...callAll(pool), lease: lease.get('SELECT 1') });
   for (const [name, each] of Object.entries(later)) {
     // ready() told of the opening, which went well; an empty batch asks for nothing.
     const idle = always.has(name) || name === 'ready' || name === 'an empty batch';
@@ -213,7 +211,7 @@ test('a writer that cannot be replaced fails the pool: whatever is under way is 
       await never();
     }),
   };
-  const outcomes = await allSettled(held, 8000);
+  const outcomes = await allSettled(held);
   for (const [name, each] of Object.entries(outcomes)) {
     if (name !== 'slow') expect(each, name).not.toBe('resolved');
   }

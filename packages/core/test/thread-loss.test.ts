@@ -143,16 +143,13 @@ test("snapshots, leases and streams hear of it when another's read killed their 
       last = id;
     }
   };
-  const outcomes = await allSettled(
-    {
-      snapshot,
-      'lease.get': lease.get('SELECT 1'),
-      'lease.iterate': lease.iterate('SELECT 1').next(),
-      'lease.exec': lease.exec('SELECT 1'),
-      stream: rest(),
-    },
-    5000,
-  );
+  const outcomes = await allSettled({
+    snapshot,
+    'lease.get': lease.get('SELECT 1'),
+    'lease.iterate': lease.iterate('SELECT 1').next(),
+    'lease.exec': lease.exec('SELECT 1'),
+    stream: rest(),
+  });
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['POOL_THREAD_LOST']));
   expect(await outcome(lease.release())).toBe('resolved');
   expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 2000 });
@@ -180,7 +177,7 @@ test('a lease that is opening when the thread dies is refused or served, but nev
     const killer = pool.get('SELECT die()');
     const lease = pool.lease('read');
     const stream = pool.iterate('SELECT 1 AS one');
-    const outcomes = await allSettled({ lease, stream: stream.next(), killer }, 5000);
+    const outcomes = await allSettled({ lease, stream: stream.next(), killer });
     expect(outcomes.killer).toBe('POOL_THREAD_LOST');
     expect(['resolved', 'POOL_THREAD_LOST']).toContain(outcomes.lease);
     expect(['resolved', 'POOL_THREAD_LOST']).toContain(outcomes.stream);

@@ -121,10 +121,11 @@ test('a transaction that kills the writer rejects, and those that wait behind it
   });
   const waiting = [10, 11, 12].map((id) => pool.transaction((tx) => tx.run(insert, [id])));
   const write = pool.run(insert, [20]);
-  const outcomes = await allSettled(
-    { deadly, write, ...Object.fromEntries(waiting.map((each, i) => [`waiting ${i}`, each])) },
-    5000,
-  );
+  const outcomes = await allSettled({
+    deadly,
+    write,
+    ...Object.fromEntries(waiting.map((each, i) => [`waiting ${i}`, each])),
+  });
   expect(outcomes).toEqual({
     deadly: 'POOL_THREAD_LOST',
     write: 'resolved',
@@ -182,7 +183,7 @@ test('a commit answered just before the thread dies is not denied', async () => 
       process.nextTick(() => setImmediate(() => busy(25)));
       return deadly;
     });
-    const outcomes = await allSettled({ first, second }, 5000);
+    const outcomes = await allSettled({ first, second });
     answers.set(i, outcomes.first as string);
     expect(outcomes.second).toBe('POOL_THREAD_LOST');
   }
@@ -197,15 +198,12 @@ test('a lease that kills the writer hears of it, and can be released', async () 
     const waiting = pool.run(insert, [begin ? 10 : 11]);
     if (begin) await lease.run('BEGIN IMMEDIATE');
     await lease.run(insert, [begin ? 1 : 2]);
-    const outcomes = await allSettled(
-      {
-        deadly: lease.run(deadlyInsert, [3]),
-        next: lease.run(insert, [4]),
-        read: lease.get('SELECT 1'),
-        stream: lease.iterate('SELECT 1').next(),
-      },
-      5000,
-    );
+    const outcomes = await allSettled({
+      deadly: lease.run(deadlyInsert, [3]),
+      next: lease.run(insert, [4]),
+      read: lease.get('SELECT 1'),
+      stream: lease.iterate('SELECT 1').next(),
+    });
     for (const code of Object.values(outcomes)) {
       // Outside a transaction a write stands alone, and its commit may be what was lost.
       if (begin) expect(code).toBe('POOL_THREAD_LOST');
@@ -240,7 +238,7 @@ test('a bulk that kills the writer stores nothing and ends its source', async ()
     }
   }
   const bulk = pool.runMany('INSERT INTO t VALUES (?, die_if(?))', sets());
-  const outcomes = await allSettled({ bulk, write: pool.run(insert, [500_000]) }, 10_000);
+  const outcomes = await allSettled({ bulk, write: pool.run(insert, [500_000]) });
   expect(outcomes).toEqual({ bulk: 'POOL_THREAD_LOST', write: 'resolved' });
   expect(ended).toBe(true);
   expect(given).toBeLessThan(100_000);
@@ -253,16 +251,13 @@ test('a bulk that kills the writer stores nothing and ends its source', async ()
 
 test('statements that run alone, and streams on the writer, may kill it', async () => {
   const { pool } = await deadlyPool();
-  const codes = await allSettled(
-    {
-      attach: pool.run("ATTACH ':memory:' || die() AS other"),
-      returning: pool.iterate('INSERT INTO t (id) VALUES (1), (2) RETURNING die()').next(),
-      query: pool.query('UPDATE t SET who = die()'),
-      read: pool.get('SELECT die()', [], { access: 'write' }),
-      checkpoint: pool.checkpoint(),
-    },
-    8000,
-  );
+  const codes = await allSettled({
+    attach: pool.run("ATTACH ':memory:' || die() AS other"),
+    returning: pool.iterate('INSERT INTO t (id) VALUES (1), (2) RETURNING die()').next(),
+    query: pool.query('UPDATE t SET who = die()'),
+    read: pool.get('SELECT die()', [], { access: 'write' }),
+    checkpoint: pool.checkpoint(),
+  });
   for (const code of Object.values(codes)) {
     expect(['POOL_THREAD_LOST', 'POOL_OUTCOME_UNKNOWN', 'resolved']).toContain(code);
   }

@@ -26,7 +26,7 @@ export class Running {
   stdout = '';
   stderr = '';
 
-  constructor(args: readonly string[], { cwd, limit = 20_000 }: { cwd?: string; limit?: number }) {
+  constructor(args: readonly string[], { cwd, limit = 60_000 }: { cwd?: string; limit?: number }) {
     const { NODE_OPTIONS: _, ...env } = process.env;
     this.child = spawn(process.execPath, [main, ...args], {
       ...(cwd === undefined ? {} : { cwd }),

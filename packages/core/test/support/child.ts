@@ -21,7 +21,7 @@ export interface ScriptOptions {
   flags?: readonly string[];
   /** Its current folder. Default: the package's. */
   folder?: string;
-  /** A child that lasts longer is killed: its signal is SIGKILL then. Default: 10000 ms. */
+  /** A child that lasts longer is killed: its signal is SIGKILL then. Default: 60000 ms. */
   limit?: number;
 }
 
@@ -36,7 +36,7 @@ export async function runScript(
     env = {},
     flags = [],
     folder = home,
-    limit = 10_000,
+    limit = 60_000,
   } = options;
   const started = performance.now();
   const program =
@@ -121,7 +121,7 @@ export class OtherConnection extends Child {
   constructor(file: string) {
     super(
       `import Database from 'better-sqlite3';
-      const db = new Database(process.argv[1], { timeout: 2000 });
+      const db = new Database(process.argv[1], { timeout: 60_000 });
       process.on('message', (sql) => {
         try {
           db.exec(sql);

@@ -53,10 +53,10 @@ export async function failure(promise: Promise<unknown>): Promise<Error & { code
   throw new Error('it resolved, but must reject');
 }
 
-/** Fails with the names of the promises that are not settled in time. */
+/** Fails with the names of the promises that are not settled in so many ms: that hang. */
 export async function allSettled(
   promises: Readonly<Record<string, Promise<unknown>>>,
-  ms: number,
+  ms = 60_000,
 ): Promise<Record<string, string>> {
   const outcomes: Record<string, string> = {};
   const all = Object.entries(promises).map(async ([name, promise]) => {

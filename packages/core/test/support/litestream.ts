@@ -17,7 +17,7 @@ function find(): string | undefined {
 }
 
 /** How long a test waits for Litestream on a busy machine, in ms. */
-export const PATIENCE = { timeout: 20_000, interval: 50 };
+export const PATIENCE = { timeout: 60_000, interval: 50 };
 
 /** Waits until a pool's replication is in a state. */
 export async function reaches(pool: Pool, state: string): Promise<void> {

@@ -1,21 +1,75 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Pool, PoolOptions } from '@poolite/core';
+import { expect } from 'vitest';
 import { freshFile, openPool, writeModule } from './folder.ts';
 
+/** Statements that call `held()` stay inside SQLite for as long as this is closed. */
+export class Hold {
+  readonly #closed: string;
+  readonly #begun: string;
+
+  /** @param file the database, beside which it says what it is. */
+  constructor(file: string) {
+    this.#closed = `${file}.held`;
+    this.#begun = `${file}.begun`;
+  }
+
+  /** What a `setup` module says to have the function. */
+  get setup(): string {
+    const [closed, begun] = [this.#closed, this.#begun].map((each) => JSON.stringify(each));
+    return `db.function('held', () => {
+      appendFileSync(${begun}, 'x');
+      while (existsSync(${closed})) Atomics.wait(word, 0, 0, 2);
+      return 1;
+    });`;
+  }
+
+  close(): void {
+    writeFileSync(this.#closed, '');
+  }
+
+  open(): void {
+    rmSync(this.#closed, { force: true });
+  }
+
+  /** How many statements have called the function so far. */
+  get count(): number {
+    return existsSync(this.#begun) ? readFileSync(this.#begun).length : 0;
+  }
+
+  /** Waits until so many statements have called it. */
+  async begun(count: number): Promise<void> {
+    await expect.poll(() => this.count).toBeGreaterThanOrEqual(count);
+  }
+}
+
+export interface Slow {
+  pool: Pool;
+  file: string;
+  /** The module of its functions. */
+  setup: string;
+  hold: Hold;
+}
+
 /**
- * A pool whose SQL function `sleep(ms)` keeps a thread inside SQLite for so long, in a statement
- * that nothing can interrupt. Reads stay off the calling thread, which must not sleep.
+ * A pool with SQL functions that keep a thread inside SQLite, in a statement that nothing can
+ * interrupt: `sleep(ms)` for so long, `held()` until the hold is opened. Reads stay off the calling
+ * thread, which must not sleep.
  */
-export async function slowPool(options?: PoolOptions): Promise<{ pool: Pool; file: string }> {
+export async function slowPool(options?: PoolOptions): Promise<Slow> {
   const file = freshFile();
+  const hold = new Hold(file);
   const setup = writeModule(
     file,
     'slow.mjs',
-    `const word = new Int32Array(new SharedArrayBuffer(4));
+    `import { appendFileSync, existsSync } from 'node:fs';
+    const word = new Int32Array(new SharedArrayBuffer(4));
     export default (db) => {
       db.function('sleep', (ms) => (Atomics.wait(word, 0, 0, ms), ms));
+      ${hold.setup}
     };`,
   );
   const pool = openPool(file, { readers: 1, inlineReads: 'off', setup, ...options });
   await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)');
-  return { pool, file };
+  return { pool, file, setup, hold };
 }

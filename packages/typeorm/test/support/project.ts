@@ -52,7 +52,7 @@ export function project(
     writeFileSync(join(folder, name), text);
   }
   const run = async (...args: string[]) => {
-    const options = { cwd: folder, timeout: 25_000, env: { ...process.env, NO_COLOR: '1' } };
+    const options = { cwd: folder, timeout: 100_000, env: { ...process.env, NO_COLOR: '1' } };
     const { stdout } = await promisify(execFile)(process.execPath, args, options);
     return stdout;
   };
