@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { OtherConnection } from './support/child.ts';
 import { allSettled, failure, freshFile, openPool, outcome } from './support/folder.ts';
+import { turn } from './support/observer.ts';
 import { slowPool } from './support/slow.ts';
 
 const insert = 'INSERT INTO t (id) VALUES (?)';
@@ -43,7 +44,7 @@ test('close waits for everything that was accepted before it', async () => {
     }),
     checkpoint: pool.checkpoint('TRUNCATE'),
   };
-  await pool.close();
+  await pool.close({ timeout: 600_000 });
   const outcomes = await allSettled(accepted, 10);
   expect(new Set(Object.values(outcomes))).toEqual(new Set(['resolved']));
   expect(ids(file)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
@@ -186,7 +187,6 @@ test('a transaction that never ends is rolled back when close has waited long en
   const closed = pool.close({ timeout: 200 });
   const outcomes = await allSettled({ endless, behind, waiting, closed });
   expect(performance.now() - started).toBeGreaterThan(190);
-  expect(performance.now() - started).toBeLessThan(2000);
   expect(outcomes).toEqual({
     endless: 'POOL_CLOSED',
     behind: 'POOL_CLOSED',
@@ -232,9 +232,7 @@ test('leaked leases and streams do not keep close from ending', async () => {
   await stream.next();
   const inside = write.iterate('SELECT 1');
   await inside.next();
-  const started = performance.now();
   await pool.close({ timeout: 200 });
-  expect(performance.now() - started).toBeLessThan(2000);
   const drain = async () => {
     for await (const _ of stream);
   };
@@ -257,8 +255,8 @@ test('what is held when close is called works on until it is given back', async 
   const { pool, file } = await slowPool();
   const read = await pool.lease('read');
   const write = await pool.lease('write');
-  const closed = pool.close({ timeout: 5000 });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const closed = pool.close({ timeout: 600_000 });
+  await turn(10);
   await write.run('BEGIN');
   await write.run(insert, [1]);
   await write.run('COMMIT');
@@ -280,13 +278,12 @@ test('close waits for streams that are being read, and no longer', async () => {
     const other = openPool(pool.file, { readers: 1, inlineReads: 'off', busyTimeout: 1234 });
     const stream = other.iterate('SELECT id FROM t', [], { chunkSize: 10 });
     await stream.next();
-    const closed = other.close();
+    // It ends with the stream, or not at all.
+    const closed = other.close({ timeout: 600_000 });
     let count = 1;
     for await (const _ of stream) if (++count === 500 && !all) break;
     expect(count).toBe(all ? 1000 : 500);
-    const started = performance.now();
     await closed;
-    expect(performance.now() - started).toBeLessThan(1000);
   }
 });
 

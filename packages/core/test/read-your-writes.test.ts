@@ -1,6 +1,7 @@
 import type { Pool, PoolOptions } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { freshFile, openPool } from './support/folder.ts';
+import { inline } from './support/inline.ts';
 import { Gate, refuseUnhandled, SLOW, turn } from './support/observer.ts';
 
 refuseUnhandled();
@@ -17,11 +18,7 @@ async function open(options: PoolOptions = {}): Promise<Pool> {
 
 /** Makes a read so usual and quick that it runs on the calling thread. */
 async function warm(pool: Pool, sql: string): Promise<void> {
-  const { inline } = pool.stats().reads;
-  for (let i = 0; pool.stats().reads.inline < inline + 3; i++) {
-    if (i > 5000) throw new Error(`it never became quick: ${sql}`);
-    await pool.get(sql);
-  }
+  for (let i = 0; i < 3; i++) await inline(() => pool.get(sql), pool);
 }
 
 /** A write that is under way for some milliseconds. */

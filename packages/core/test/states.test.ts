@@ -91,14 +91,14 @@ test('in memory: every call is done', async () => {
 });
 
 test('closing: every new call is refused, while what was accepted goes on', async () => {
-  const { pool } = await slowPool();
+  const { pool, hold } = await slowPool();
   await pool.ready();
-  const slow = pool.run('INSERT INTO t (who) VALUES (sleep(300))');
-  const closed = pool.close();
-  expect(await allSettled(callAll(pool), 200)).toEqual(
-    allBut('POOL_CLOSED', { ready: 'resolved' }),
-  );
+  hold.close();
+  const slow = pool.run('INSERT INTO t (who) VALUES (held())');
+  const closed = pool.close({ timeout: 600_000 });
+  expect(await allSettled(callAll(pool))).toEqual(allBut('POOL_CLOSED', { ready: 'resolved' }));
   expect(pool.stats().state).toBe('closing');
+  hold.open();
   expect(await allSettled({ slow, closed })).toEqual({
     slow: 'resolved',
     closed: 'resolved',

@@ -1,4 +1,5 @@
 import type { Params, Pool, Statements } from '@poolite/core';
+import { inline } from './inline.ts';
 
 type Rows = Record<string, unknown>[];
 
@@ -6,7 +7,7 @@ type Run = (pool: Pool, sql: string, params?: Params) => Promise<Rows>;
 
 const ways = {
   'a reader thread': (pool, sql, params) => pool.all(sql, params, { access: 'read' }),
-  'the calling thread': inline,
+  'the calling thread': (pool, sql, params) => inline(() => pool.all(sql, params), pool),
   'the writer': (pool, sql, params) => pool.all(sql, params, { access: 'write' }),
   'a batch': async (pool, sql, params) => (await pool.batch([{ sql, params }]))[0]?.rows as Rows,
   'a transaction': (pool, sql, params) => pool.transaction((tx) => tx.all(sql, params)),
@@ -24,16 +25,6 @@ export type Way = keyof typeof ways;
 /** The ways that one read can take through a pool. */
 export const WAYS: Readonly<Record<Way, Run>> = ways;
 export const EVERY_WAY = Object.keys(ways) as Way[];
-
-/** A read on the calling thread, once it has proved there to be quick. */
-async function inline(pool: Pool, sql: string, params?: Params): Promise<Rows> {
-  for (let tries = 0; tries < 10_000; tries++) {
-    const before = pool.stats().reads.inline;
-    const rows = await pool.all(sql, params);
-    if (pool.stats().reads.inline > before) return rows;
-  }
-  throw new Error(`it never ran on the calling thread: ${sql}`);
-}
 
 async function collected(on: Statements, sql: string, params?: Params): Promise<Rows> {
   const rows: Rows = [];
