@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createPool, type ReplicateOptions, restoreReplica } from '@poolite/core';
 import { expect, test, vi } from 'vitest';
 import { freshFolder, openPool } from './support/folder.ts';
-import { reaches } from './support/litestream.ts';
+import { PATIENCE, reaches } from './support/litestream.ts';
 
 /**
  * Stands in for Litestream 0.5, which no package brings: it reads what that reads and says what that
