@@ -159,6 +159,32 @@ test.each(['FULL', 'RESTART', 'TRUNCATE'] as const)(
   },
 );
 
+test.each(['FULL', 'RESTART', 'TRUNCATE'] as const)(
+  '%s behind a lease that keeps the writer is told as busy after busyTimeout',
+  async (mode) => {
+    const { pool } = await pooled({ busyTimeout: 60, checkpoint: { walPages: 1e6 } });
+    const lease = await pool.lease('write');
+    await lease.run('INSERT INTO t (b) VALUES (1)');
+    const told = await pool.checkpoint(mode);
+    expect(told).toMatchObject({ busy: 1 });
+    expect(told.log).toBeGreaterThan(0);
+    await lease.release();
+    expect(await pool.checkpoint(mode)).toMatchObject({ busy: 0 });
+  },
+);
+
+test('a lease that keeps the writer is no error where the WAL should be emptied', async () => {
+  const checkpoint = { walPages: 50, walLimit: MB, holdLimit: 20 };
+  const { pool } = await pooled({ checkpoint });
+  const told = next(pool, 'walPinned');
+  const lease = await pool.lease('write');
+  while (pool.stats().checkpoints.pinned === 0)
+    await lease.run('INSERT INTO t (b) VALUES (?)', [BLOB]);
+  await told;
+  await lease.release();
+  expect(pool.stats().checkpoints.failed).toBe(0);
+});
+
 test('in memory there is no WAL: by hand it says so, and the option is ignored', async () => {
   const pool = openPool(':memory:', { checkpoint: { walPages: 1, interval: 1 } });
   await pool.exec(TABLE);

@@ -102,11 +102,14 @@ export class Reset {
     try {
       const pins = await this.#drained(until, asked);
       if (pins.length > 0 && !asked) return { outcome: undefined, pins, held };
-      await this.#moveMost();
+      const most = await this.#moveMost();
       let outcome = await this.#onWriter(mode, until, held);
+      // Somebody of this pool has the writer all along.
+      if (outcome === undefined && !asked) return { outcome, pins: this.#owner.pins(), held };
+      outcome ??= { ...most, moved: 0, busy: 1 };
       while (asked && outcome.busy > 0 && !this.#over && performance.now() < until) {
         await new Promise((resolve) => setTimeout(resolve, AGAIN));
-        outcome = await this.#onWriter(mode, until, held);
+        outcome = (await this.#onWriter(mode, until, held)) ?? outcome;
       }
       return { outcome, pins: outcome.busy > 0 ? this.#owner.pins() : [], held };
     } finally {
@@ -117,25 +120,26 @@ export class Reset {
   }
 
   /** What can be moved while everybody writes need not be moved while nobody may. */
-  async #moveMost(): Promise<void> {
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      const moved = await this.#move(FEW);
+  async #moveMost(): Promise<CheckpointOutcome> {
+    for (let round = 1; ; round++) {
+      const outcome = await this.#move(FEW);
       this.#owner.waiting();
-      if (moved < MANY) return;
+      if (outcome.moved < MANY || round === MOST_ROUNDS) return outcome;
     }
   }
 
-  async #move(least: number): Promise<number> {
+  async #move(least: number): Promise<CheckpointOutcome> {
     const outcome = await this.#keeper.checkpoint(least);
     this.#owner.moved(outcome);
-    return outcome.moved;
+    return outcome;
   }
 
+  /** Undefined where the writer could not be had in time. */
   async #onWriter(
     mode: string,
     until: number,
     held: ResetReport['held'],
-  ): Promise<CheckpointOutcome> {
+  ): Promise<CheckpointOutcome | undefined> {
     const wait = Math.max(PATIENCE, until - performance.now());
     let begun: number | undefined;
     try {
@@ -143,6 +147,10 @@ export class Reset {
         begun = performance.now();
         this.#owner.hold('all');
       });
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (begun === undefined && code === 'POOL_TIMEOUT') return undefined;
+      throw error;
     } finally {
       if (begun !== undefined) {
         const took = performance.now() - begun;
