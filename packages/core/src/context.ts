@@ -50,7 +50,8 @@ export function runHolding<T>(holding: Holding, work: () => T): T {
 
 /** For callers who cannot wrap their work: it holds from here on, in this context. */
 export function enterHolding(holding: Holding): void {
-  storage.enterWith(holding);
+  // An adapter may enter with each statement; to look costs a fraction of what entering does.
+  if (storage.getStore() !== holding) storage.enterWith(holding);
 }
 
 /** Waits for what the holding stands for: until then it keeps nobody from anything. */

@@ -17,7 +17,7 @@ import {
   type ThreadData,
 } from './protocol.js';
 import { ResultDecoder } from './result.js';
-import { WordWaiter } from './waiter.js';
+import { Patience } from './waiter.js';
 
 /** How often, in ms, a thread that keeps the process alive looks whether it still must. */
 const IDLE_LOOK = 15;
@@ -50,10 +50,8 @@ export function isCommandLineScript(): boolean {
   return process.execArgv.some((flag) => flag.startsWith('--input-type'));
 }
 
-/** How long, in ms, the calling thread looks for a quick answer: a quick statement takes less. */
-const LONGEST_LOOK = 0.06;
-/** How long, in ms, its event loop turns without sleeping for an answer: most commits take less. */
-const LONGEST_POLL = 0.4;
+/** How long, in ms, the event loop of the calling thread turns without sleeping for an answer. */
+const LONGEST_POLL = { statement: 0.15, commit: 0.4 };
 
 /** One thread of the pool, seen from the calling thread. */
 export class Thread {
@@ -65,10 +63,12 @@ export class Thread {
   readonly #port: MessagePort;
   readonly #owner: ThreadOwner;
   readonly #calls = new Map<number, Call>();
-  readonly #looker = new WordWaiter(this.control, Control.answered, LONGEST_LOOK);
-  readonly #poller = new WordWaiter(this.control, Control.answered, LONGEST_POLL);
+  readonly #polls = {
+    statement: new Patience(LONGEST_POLL.statement),
+    commit: new Patience(LONGEST_POLL.commit),
+  };
   /** Who is to learn when the answer of the last post comes, and since when it is waited for. */
-  #learner: WordWaiter | undefined;
+  #learner: Patience | undefined;
   #since = 0;
   #nextCall = 1;
   #newIds: number[] = [];
@@ -141,12 +141,11 @@ export class Thread {
   }
 
   /**
-   * How the answer is waited for, as long as that has paid of late. `look`: it is expected at once,
-   * and looked out for, for some microseconds of the event loop's next turn. `poll`: it is expected
-   * soon, and the event loop turns without sleeping until it is there, since waking from its sleep
-   * takes as long as a short commit; whatever else comes is served meanwhile.
+   * @param expected what the answer takes as long as. Where that is little, the event loop turns
+   * without sleeping until the answer is there, as long as that has paid of late: to wake it takes
+   * as long as a statement or a short commit. Whatever else comes is served meanwhile.
    */
-  post(commands: Command[], wait: 'look' | 'poll' | 'sleep' = 'sleep'): void {
+  post(commands: Command[], expected?: 'statement' | 'commit'): void {
     if (!this.#referenced) this.reference();
     if (this.#newIds.length > 0) {
       commands.unshift({ type: 'define', ids: this.#newIds, texts: this.#newTexts });
@@ -162,22 +161,18 @@ export class Thread {
     Atomics.add(this.control, Control.wake, 1);
     Atomics.notify(this.control, Control.wake);
     this.#learner = undefined;
-    if (wait === 'sleep') return;
-    this.#learner = wait === 'look' ? this.#looker : this.#poller;
+    if (expected === undefined) return;
+    this.#learner = this.#polls[expected];
     this.#since = performance.now();
-    if (!this.#learner.isHopeful) return;
-    if (wait === 'poll') return this.#poll(seen, this.#since + LONGEST_POLL);
-    setImmediate(() => {
-      if (this.#alive && this.#looker.tryLook(seen)) this.#take();
-    });
+    if (this.#learner.isLeft) this.#poll(seen, this.#learner, this.#since + LONGEST_POLL[expected]);
   }
 
-  #poll(seen: number, until: number): void {
+  #poll(seen: number, patience: Patience, until: number): void {
     setImmediate(() => {
       if (!this.#alive) return;
       if (Atomics.load(this.control, Control.answered) !== seen) this.#take();
-      else if (performance.now() < until) this.#poll(seen, until);
-      else this.#poller.waitedInVain();
+      else if (performance.now() < until) this.#poll(seen, patience, until);
+      else patience.waitedInVain();
     });
   }
 

@@ -11,6 +11,30 @@ const LOOKS = 64;
 /** Where there is one core only, whoever looks keeps away what it looks for. */
 const mayLook = availableParallelism() > 1;
 
+/** Whether waiting awake has paid of late: only where answers come soon is it worth a core. */
+export class Patience {
+  readonly #longest: number;
+  #left = PATIENCE;
+
+  /** @param longest how many ms are waited awake. */
+  constructor(longest: number) {
+    this.#longest = longest;
+  }
+
+  get isLeft(): boolean {
+    return mayLook && this.#left > 0;
+  }
+
+  /** What was waited for came so many ms after it was asked for. */
+  came(after: number): void {
+    if (after < this.#longest + WAKING) this.#left = PATIENCE;
+  }
+
+  waitedInVain(): void {
+    this.#left--;
+  }
+}
+
 /**
  * Waits until a word of shared memory changes: looking first, while that has paid of late, since
  * while statements follow one another closely the next comes sooner than a core wakes.
@@ -20,51 +44,33 @@ export class WordWaiter {
   readonly #index: number;
   /** How long a look lasts before the thread goes to sleep, in ms. */
   readonly #longestLook: number;
-  #patience = PATIENCE;
+  readonly #patience: Patience;
 
   constructor(words: Int32Array, index: number, longestLook: number) {
     this.#words = words;
     this.#index = index;
     this.#longestLook = longestLook;
+    this.#patience = new Patience(longestLook);
   }
 
   /** Waits while the word is `seen`, at most `timeout` ms; false where it did not change. */
   wait(seen: number, timeout: number): boolean {
-    if (this.isHopeful && this.tryLook(seen)) return true;
     const started = performance.now();
+    if (this.#patience.isLeft) {
+      if (this.#look(seen, started + this.#longestLook)) return true;
+      this.#patience.waitedInVain();
+    }
     const changed = Atomics.wait(this.#words, this.#index, seen, timeout) !== 'timed-out';
-    if (changed) this.came(performance.now() - started);
+    if (changed) this.#patience.came(performance.now() - started);
     return changed;
   }
 
-  /** Whether looking has paid of late. */
-  get isHopeful(): boolean {
-    return mayLook && this.#patience > 0;
-  }
-
-  /** A change came so many ms after it was asked for, without anybody having looked for it. */
-  came(after: number): void {
-    if (after < this.#longestLook + WAKING) this.#patience = PATIENCE;
-  }
-
-  /** The same as `look`, and remembers a look in vain. */
-  tryLook(seen: number): boolean {
-    if (this.look(seen)) return true;
-    this.waitedInVain();
-    return false;
-  }
-
-  waitedInVain(): void {
-    this.#patience--;
-  }
-
   /** Looks for a change, and does not sleep. */
-  look(seen: number): boolean {
-    const until = performance.now() + this.#longestLook;
+  #look(seen: number, until: number): boolean {
     do {
       for (let i = 0; i < LOOKS; i++) {
         if (Atomics.load(this.#words, this.#index) !== seen) {
-          this.#patience = PATIENCE;
+          this.#patience.came(0);
           return true;
         }
       }

@@ -300,15 +300,15 @@ export class Writer {
     if (this.#commands.length > 0) {
       const commands = this.#commands;
       this.#commands = [];
-      this.thread.post(commands, this.#waitFor(commands));
+      this.thread.post(commands, this.#expected(commands));
     }
   }
 
-  /** How the answer to the last of these commands is waited for: does a commit come before it? */
-  #waitFor(commands: readonly Command[]): 'look' | 'poll' {
+  /** What the answer to the last of these commands takes as long as: does a commit come before it? */
+  #expected(commands: readonly Command[]): 'statement' | 'commit' {
     const { type } = commands[commands.length - 1] as Command;
-    if (type === 'execute' && (this.#turn?.begunAt ?? 0) > 0) return 'look';
-    return type === 'group' && this.groups.microseconds < QUICK_GROUP ? 'look' : 'poll';
+    if (type === 'execute' && (this.#turn?.begunAt ?? 0) > 0) return 'statement';
+    return type === 'group' && this.groups.microseconds < QUICK_GROUP ? 'statement' : 'commit';
   }
 
   #next(): void {
