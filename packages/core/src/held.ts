@@ -1,10 +1,18 @@
 import type { Database } from './database.js';
 import { PoolError, shorten } from './errors.js';
+import { firstRow } from './first-row.js';
 import { RowStream } from './row-stream.js';
 import type { Statement } from './statements/catalogue.js';
 import type { BoundParams, Params } from './statements/params.js';
 import { controlsTransaction } from './statements/script.js';
-import type { AnyRow, CallOptions, IterateOptions, Statements, Transaction } from './surface.js';
+import type {
+  AnyRow,
+  CallOptions,
+  GetOptions,
+  IterateOptions,
+  Statements,
+  Transaction,
+} from './surface.js';
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
 import type { RemoteCursor } from './threads/remote.js';
@@ -52,8 +60,10 @@ export abstract class Held implements Statements {
     return this.#run(Method.all, sql, params, options) as Promise<Row[]>;
   }
 
-  get<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row | undefined> {
-    return this.#run(Method.get, sql, params, options) as Promise<Row | undefined>;
+  get<Row = AnyRow>(sql: string, params?: Params, options?: GetOptions): Promise<Row | undefined> {
+    return firstRow(options, (method, limits) => this.#run(method, sql, params, limits)) as Promise<
+      Row | undefined
+    >;
   }
 
   values<Row extends unknown[] = unknown[]>(

@@ -32,6 +32,7 @@ export type {
   CheckpointMode,
   CheckpointResult,
   CloseOptions,
+  GetOptions,
   IterateOptions,
   Lease,
   LeaseOptions,

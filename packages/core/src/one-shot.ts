@@ -63,7 +63,7 @@ export class OneShot {
     try {
       const statement = database.statement(sql);
       const bound = checkParams(sql, params, statement.classification);
-      if (options === undefined && statement.cheap && method <= Method.values) {
+      if (options === undefined && statement.cheap && method <= Method.firstValues) {
         const result = this.#inline(statement, method, bound);
         if (result !== NOT_HERE) return Promise.resolve(result);
       }

@@ -2,6 +2,7 @@ import { checkpointByHand } from './checkpointing.js';
 import { closeDatabase } from './closing.js';
 import type { Database } from './database.js';
 import { PoolError } from './errors.js';
+import { firstRow } from './first-row.js';
 import type { Holders } from './holders.js';
 import { Events, type PoolEvents } from './observing/events.js';
 import type { PoolStats } from './observing/stats.js';
@@ -18,6 +19,7 @@ import type {
   CheckpointMode,
   CheckpointResult,
   CloseOptions,
+  GetOptions,
   IterateOptions,
   Lease,
   LeaseOptions,
@@ -78,9 +80,14 @@ export class Pool implements Statements, AsyncDisposable {
   }
 
   /** {@inheritDoc Statements.get} */
-  get<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row | undefined> {
+  get<Row = AnyRow>(sql: string, params?: Params, options?: GetOptions): Promise<Row | undefined> {
     if (this.#closed !== undefined) return this.#refuse();
-    return this.#oneShot.rows(Method.get, sql, params, options) as Promise<Row | undefined>;
+    if (options === undefined) {
+      return this.#oneShot.rows(Method.get, sql, params, undefined) as Promise<Row | undefined>;
+    }
+    return firstRow(options, (method, limits) =>
+      this.#oneShot.rows(method, sql, params, limits),
+    ) as Promise<Row | undefined>;
   }
 
   /** {@inheritDoc Statements.values} */

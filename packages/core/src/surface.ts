@@ -22,6 +22,12 @@ export interface CallOptions {
   access?: 'read' | 'write' | undefined;
 }
 
+/** Options of `get`. */
+export interface GetOptions extends CallOptions {
+  /** The row as an object or as an array: `get<unknown[]>(…)` then says so. Default: `'object'`. */
+  rows?: 'object' | 'array' | undefined;
+}
+
 /** Options of a stream. Its `timeout` is for each trip to the thread, not for the whole of it. */
 export interface IterateOptions extends CallOptions {
   /** Rows fetched at a time, 1 to 65536. Default: 256. */
@@ -71,8 +77,8 @@ export interface BatchStatement {
 export interface Statements {
   /** All rows, as objects. */
   all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]>;
-  /** The first row, as an object; undefined where there is none. */
-  get<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row | undefined>;
+  /** The first row, as an object; undefined where there is none. No other row is fetched. */
+  get<Row = AnyRow>(sql: string, params?: Params, options?: GetOptions): Promise<Row | undefined>;
   /** All rows, as arrays. */
   values<Row extends unknown[] = unknown[]>(
     sql: string,

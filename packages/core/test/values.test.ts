@@ -120,6 +120,34 @@ test('a bigint beyond 64 bits is better-sqlite3’s own RangeError, by every way
   }
 });
 
+test.each(['number', 'bigint'] as const)(
+  'the first row comes alone, as an array where that is asked for: integers as %s',
+  async (integers) => {
+    const pool = openPool(freshFile(), { readers: 1, integers });
+    // Whoever fetched all the rows of this would never end.
+    const sql = `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n)
+                 SELECT i, i AS twin, i AS twin, x'0a' AS b FROM n`;
+    const seven = integers === 'bigint' ? 7n : 7;
+    const row = [seven, seven, seven, Buffer.of(10)];
+    const object = { i: seven, twin: seven, b: Buffer.of(10) };
+    const asArray = { rows: 'array' } as const;
+    // On a thread, and on the calling thread once it has proved quick.
+    for (let round = 0; round < 9; round++) {
+      expect(await pool.get<unknown[]>(sql, [7n], asArray)).toStrictEqual(row);
+      expect(await pool.get(sql, [7n], { rows: 'object' })).toStrictEqual(object);
+    }
+    expect(await pool.get(sql, [7n], { ...asArray, access: 'write' })).toStrictEqual(row);
+    expect(await pool.get(sql, [7n], { ...asArray, timeout: 60_000 })).toStrictEqual(row);
+    expect(await pool.transaction((tx) => tx.get(sql, [7n], asArray))).toStrictEqual(row);
+    expect(await pool.snapshot((tx) => tx.get(sql, [7n], asArray))).toStrictEqual(row);
+    const wrong = { rows: 'list' } as unknown as typeof asArray;
+    expect(await failure(pool.get(sql, [7n], wrong))).toMatchObject({
+      code: 'POOL_OPTIONS',
+      message: "option 'rows' must be 'object' or 'array', not \"list\"",
+    });
+  },
+);
+
 test('a blob of 100 MB goes in and out', async () => {
   const pool = openPool(freshFile(), { readers: 1 });
   await pool.exec('CREATE TABLE t (v)');
@@ -221,6 +249,15 @@ describe('a statement that gives nothing', () => {
       expect(await pool.query(NONE, [0])).toStrictEqual(empty);
       await WAYS['the calling thread'](pool, NONE, [0]);
     }
+  });
+
+  test.each(['object', 'array'] as const)('is undefined for get of an %s', async (rows) => {
+    const pool = openPool(freshFile(), { readers: 1 });
+    for (let round = 0; round < 9; round++) {
+      expect(await pool.get(NONE, [0], { rows })).toBeUndefined();
+    }
+    expect(await pool.transaction((tx) => tx.get(NONE, [0], { rows }))).toBeUndefined();
+    expect(await pool.snapshot((tx) => tx.get(NONE, [0], { rows }))).toBeUndefined();
   });
 
   test('is undefined for get on a connection that is held', async () => {

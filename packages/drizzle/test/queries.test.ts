@@ -13,10 +13,18 @@ import { expect, test } from 'vitest';
 import { ADA, byId, type Case, GRACE, named, tryCases } from './support/cases.ts';
 import { account, openBank, owner } from './support/db.ts';
 
+/** Whoever fetches more than the first of these fetches for ever. */
+const ENDLESS = sql`(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)`;
+
 const selects: Case[] = [
   ['select', (db) => db.select().from(owner), [ADA, GRACE]],
   ['select all', (db) => db.select().from(owner).all(), [ADA, GRACE]],
   ['select get', (db) => db.select().from(owner).orderBy(desc(owner.id)).get(), GRACE],
+  [
+    'select get of rows without end',
+    (db) => db.select({ i: sql<number>`i`, twin: sql<number>`i` }).from(ENDLESS).get(),
+    { i: 1, twin: 1 },
+  ],
   [
     'select get of nothing',
     (db) => db.select().from(owner).where(eq(owner.id, 9)).get(),

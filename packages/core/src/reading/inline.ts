@@ -1,8 +1,10 @@
 import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
 import { Connection, type ConnectionOptions, Prepared, type Setup } from '../threads/connection.js';
+import type { SqliteStatement } from '../threads/engine.js';
 import { Method } from '../threads/protocol.js';
 import { narrowed } from '../threads/rows.js';
+import { listOf } from '../threads/runner.js';
 
 /** How long, in ms, reads may keep the calling thread in one turn of its event loop. */
 const BUDGET = 4;
@@ -67,9 +69,7 @@ export class InlineReader {
         prepared = new Prepared(this.#connection.db.prepare(statement.sql));
         statement.inline = prepared;
       }
-      const handle = prepared.as(method);
-      result =
-        method === Method.get ? handle.get(params ?? NO_PARAMS) : handle.all(params ?? NO_PARAMS);
+      result = resultOf(prepared.as(method), method, params ?? NO_PARAMS);
     } catch (error) {
       const { code } = error as { code?: string };
       if (code?.startsWith('SQLITE_BUSY') || code?.startsWith('SQLITE_READONLY')) return NOT_HERE;
@@ -93,6 +93,11 @@ export class InlineReader {
     this.#turnMarked = true;
     setImmediate(this.#newTurn);
   }
+}
+
+function resultOf(handle: SqliteStatement, method: Method, params: BoundParams & object): unknown {
+  if (method === Method.get) return handle.get(params);
+  return method === Method.firstValues ? listOf(handle.get(params)) : handle.all(params);
 }
 
 function narrowAll(result: unknown): unknown {

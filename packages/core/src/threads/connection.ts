@@ -88,7 +88,7 @@ export class Prepared {
   }
 
   as(method: Method): SqliteStatement {
-    const raw = method === M.values || method === M.queryValues;
+    const raw = method === M.values || method === M.firstValues || method === M.queryValues;
     if (raw !== this.#raw && this.statement.reader) {
       this.statement.raw(raw);
       this.#raw = raw;

@@ -12,7 +12,7 @@ import type { ConnectionOptions } from './connection.js';
  * small objects.
  */
 
-/** How a statement's rows are wanted; better-sqlite3's four ways to run a statement, and two for any. */
+/** How a statement's rows are wanted; better-sqlite3's ways to run a statement, and two for any. */
 export const Method = {
   /** Rows as objects. */
   all: 0,
@@ -20,12 +20,14 @@ export const Method = {
   get: 1,
   /** Rows as arrays. */
   values: 2,
+  /** The first row as an array, in a list of one; an empty list where there is none. */
+  firstValues: 3,
   /** `{ changes, lastInsertRowid }`. */
-  run: 3,
+  run: 4,
   /** Rows as objects where the statement returns rows, and the changes in any case. */
-  query: 4,
+  query: 5,
   /** The same with rows as arrays. */
-  queryValues: 5,
+  queryValues: 6,
 } as const;
 export type Method = (typeof Method)[keyof typeof Method];
 

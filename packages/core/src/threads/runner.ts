@@ -99,6 +99,9 @@ export class Runner {
       case Method.values:
         this.encoder.values(out, statement.all(params), flush);
         return;
+      case Method.firstValues:
+        this.encoder.values(out, listOf(statement.get(params)));
+        return;
       case Method.query:
       case Method.queryValues:
         this.#query(connection, prepared, method === Method.queryValues, params, out);
@@ -139,4 +142,9 @@ export class Runner {
     this.encoder.run(out, changes, rowid);
     out.splice(at, 1);
   }
+}
+
+/** What `get` found, as a list of at most one row. */
+export function listOf(row: unknown): unknown[] {
+  return row === undefined ? [] : [row];
 }

@@ -80,7 +80,7 @@ export class PooliteQuery<T extends PreparedQueryConfig> extends SQLitePreparedQ
 
   async get(placeholders?: Placeholders): Promise<T['get']> {
     const params = this.#params(placeholders);
-    if (this.#decodes) return this.#decodeFirst(await this.#values(params));
+    if (this.#decodes) return this.#decodeFirst(await this.#firstValues(params));
     return this.#object<T['get']>(params);
   }
 
@@ -158,6 +158,19 @@ export class PooliteQuery<T extends PreparedQueryConfig> extends SQLitePreparedQ
     );
   }
 
+  /** The first row alone, where nobody may find it in the cache in place of all. */
+  async #firstValues(params: Params): Promise<unknown[][]> {
+    const { metadata, mapRows } = this.#shape;
+    const isCached = this.#target.cache !== undefined && metadata !== undefined;
+    // A relational query limits itself, and its rows are mapped together.
+    if (isCached || mapRows !== undefined || !this.#reads) return this.#values(params);
+    const { sql } = this.query;
+    const row = await this.#send(params, () =>
+      this.#target.statements.get<unknown[]>(sql, params, AS_ARRAY),
+    );
+    return row === undefined ? [] : [row];
+  }
+
   /**
    * Whether it surely gives rows. Of others nobody knows before they have run: the pool's `query`
    * takes both kinds.
@@ -201,6 +214,7 @@ export class PooliteQuery<T extends PreparedQueryConfig> extends SQLitePreparedQ
   }
 }
 
+const AS_ARRAY = { rows: 'array' } as const;
 const RETURNING = /\breturning\b/i;
 
 export function queryError(sql: string, params: Params, cause: unknown): DrizzleQueryError {
