@@ -2,7 +2,16 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ACCOUNTS, age, bank, CENTS, inspect, leftovers, smallDisk } from './support/backups.ts';
+import {
+  ACCOUNTS,
+  age,
+  bank,
+  CENTS,
+  inspect,
+  leftovers,
+  remove,
+  smallDisk,
+} from './support/backups.ts';
 import { Child } from './support/child.ts';
 import { failure, freshFile, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
@@ -34,10 +43,14 @@ test.each([
   const folder = dirname(file);
   const pool = await bank(file, 6);
   const target = join(folder, 'backup');
-  const child = backingUp(file, target, options);
-  for (let left = 1; left > share; left = (await child.message()) as number);
-  await child.end();
-  expect(existsSync(target)).toBe(false);
+  for (;;) {
+    const child = backingUp(file, target, options);
+    for (let left = 1; left > share; left = (await child.message()) as number);
+    await child.end();
+    if (!existsSync(target)) break;
+    // What it told came late: that one was made, and perhaps others.
+    for (const name of ['backup', ...leftovers(folder)]) remove(join(folder, name));
+  }
   expect(leftovers(folder)).toHaveLength(1);
   // Its owner could be about to lock it.
   await pool.backup(target);
@@ -52,7 +65,7 @@ test('what a process that lives is working on is never removed, however old it l
   const file = freshFile('app.db');
   const folder = dirname(file);
   const pool = await bank(file, 6);
-  const child = backingUp(file, join(folder, 'theirs'), { pace: 0.5 });
+  const child = backingUp(file, join(folder, 'theirs'), { pace: 0.02 });
   await child.message();
   const before = leftovers(folder);
   expect(before).toHaveLength(1);

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -103,7 +104,8 @@ test('writes go on during the copy, which never begins anew', async () => {
   copying = false;
   await writing;
   await stop();
-  expect(during).toBeGreaterThan(20);
+  // Were they held up, one would be all that is done: the one that was under way.
+  expect(during).toBeGreaterThan(2);
   expect(remaining).toEqual([...remaining].sort((a, b) => b - a));
 });
 
@@ -134,13 +136,17 @@ test.runIf(process.platform === 'linux')('only the thread of the copy steps back
     const pool = createPool(file, { readers: 1 });
     await pool.ready();
     const nice = (id) => readFileSync('/proc/self/task/' + id + '/stat', 'utf8').split(') ')[1].split(' ')[16];
-    let seen = [];
+    const own = nice(process.pid);
+    // What other threads have, at each look. A report may come late: then there is no copy to be seen.
+    const seen = new Set();
     const onProgress = () => {
-      seen = readdirSync('/proc/self/task').map(nice);
+      const others = readdirSync('/proc/self/task').map(nice).filter((each) => each !== own);
+      if (others.length > 0) seen.add(others.join());
     };
-    await pool.backup(file + '.backup', { pace: 20, compress: 'gzip', onProgress });
+    const options = { pace: 20, compress: 'gzip', onProgress };
+    while (seen.size === 0) await pool.backup(file + '.backup', options);
     await pool.close();
-    console.log(seen.filter((each) => each !== '0').join());`;
+    console.log([...seen].join(' '));`;
   const { stdout, stderr } = await runScript(script, { args: [file] });
   expect([stdout, stderr]).toEqual(['10\n', '']);
 });
@@ -317,18 +323,30 @@ test('an aborted backup leaves nothing, at any moment of it', async () => {
   const target = join(folder, 'backup');
   const reason = new Error('enough');
   expect(await outcome(pool.backup(target, { signal: AbortSignal.abort() }))).toBe('POOL_ABORTED');
-  for (const share of [1, 0.5, 0]) {
+  /** Gives a backup up when no more than this share of it remains; its error, if it has one. */
+  const givenUp = (share: number) => {
     const controller = new AbortController();
-    const { signal } = controller;
     const backup = pool.backup(target, {
-      signal,
+      signal: controller.signal,
       compress: 'gzip',
       pace: 60,
       onProgress: ({ totalPages, remainingPages }) => {
         if (remainingPages <= totalPages * share) controller.abort(reason);
       },
     });
-    const error = await failure(backup);
+    return backup.then(
+      () => undefined,
+      (error: Error & { code?: string }) => error,
+    );
+  };
+  for (const share of [1, 0.5, 0]) {
+    let error = await givenUp(share);
+    // Where a report comes late, the backup is in place already, and whole.
+    while (error === undefined) {
+      expect((await verifyBackup(target)).verdict).toBe('ok');
+      rmSync(target);
+      error = await givenUp(share);
+    }
     expect([error.code, error.cause]).toEqual(['POOL_ABORTED', reason]);
     expect(readdirSync(folder).sort()).toEqual(before);
   }
@@ -339,6 +357,7 @@ test('what onProgress throws ends the backup, and is its error', async () => {
   const { pool, folder } = await small();
   const reason = new Error('no more');
   const backup = pool.backup(join(folder, 'b'), {
+    pace: 0.1,
     onProgress: () => {
       throw reason;
     },
@@ -481,7 +500,7 @@ test('a backup that keeps the WAL from shrinking is named, with where it was cal
 
 test('close waits for a backup; when that takes too long, or by force, it is given up', async () => {
   for (const [options, code] of [
-    [{}, 'resolved'],
+    [{ timeout: 600_000 }, 'resolved'],
     [{ timeout: 50 }, 'POOL_CLOSED'],
     [{ force: true }, 'POOL_CLOSED'],
   ] as const) {
@@ -491,7 +510,7 @@ test('close waits for a backup; when that takes too long, or by force, it is giv
     const beginning = new Promise<void>((resolve) => {
       begun = resolve;
     });
-    const pace = code === 'resolved' ? 20 : 2;
+    const pace = code === 'resolved' ? 20 : 0.1;
     const backup = pool.backup(join(dirname(file), 'b'), { pace, onProgress: begun });
     const ended = outcome(backup);
     await beginning;

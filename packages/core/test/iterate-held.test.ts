@@ -1,7 +1,8 @@
 import type { Pool, PoolOptions, Statements } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool } from './support/folder.js';
-import { refuseUnhandled, turn } from './support/observer.js';
+import { refuseUnhandled } from './support/observer.js';
+import { slowPool } from './support/slow.js';
 
 refuseUnhandled();
 
@@ -221,7 +222,7 @@ describe.each(['read', 'write'] as const)('on a %s lease', (access) => {
   });
 
   test('that is released, a half read stream disturbs nobody', async () => {
-    const pool = await filled({ busyTimeout: 2000 });
+    const pool = await filled({ busyTimeout: 60_000 });
     const lease = await pool.lease(access);
     const rows = lease.iterate<Row>(ALL, [], { chunkSize: 10 });
     await rows.next();
@@ -271,15 +272,17 @@ describe.each(['', ':memory:'])('on a database in memory, %j', (file) => {
   });
 
   test('a read that is aborted has stored nothing, and says so', async () => {
-    const pool = await filled({}, file);
+    const { setup, hold } = await slowPool();
+    const pool = await filled({ setup }, file);
+    hold.close();
     const controller = new AbortController();
-    const sql = `WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2000000)
-      SELECT max(i) AS i FROM c`;
     const options = { signal: controller.signal };
+    const sql = 'SELECT held()';
     const calls = [pool.all(sql, [], options), pool.iterate(sql, [], options).next()];
     const errors = calls.map((call) => failure(call));
-    await turn(3);
+    await hold.begun(1);
     controller.abort();
     for (const error of errors) expect(await error).toMatchObject({ code: 'POOL_ABORTED' });
+    hold.open();
   });
 });

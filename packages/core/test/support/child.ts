@@ -11,7 +11,6 @@ export interface Ended {
   signal: NodeJS.Signals | null;
   stdout: string;
   stderr: string;
-  ms: number;
 }
 
 export interface ScriptOptions {
@@ -38,7 +37,6 @@ export async function runScript(
     folder = home,
     limit = 60_000,
   } = options;
-  const started = performance.now();
   const program =
     typeof script === 'string' ? [`--input-type=${type}`, '-e', script, '--'] : [script.file];
   const child = spawn(process.execPath, [...flags, ...program, ...args], {
@@ -57,7 +55,7 @@ export async function runScript(
   const killer = setTimeout(() => child.kill('SIGKILL'), limit);
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   clearTimeout(killer);
-  return { code, signal, stdout, stderr, ms: performance.now() - started };
+  return { code, signal, stdout, stderr };
 }
 
 /** What the test runner sets for its own processes is not for a child. */
