@@ -182,8 +182,8 @@ describe('a snapshot', () => {
     const gate = new Gate();
     const stuck = pool.snapshot(
       async (tx) => {
-        await tx.get(COUNT);
         tried = gate.opened.then(() => outcome(tx.get(COUNT)));
+        await tx.get(COUNT);
         await forever();
       },
       { timeout: 50 },

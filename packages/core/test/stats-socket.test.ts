@@ -74,7 +74,7 @@ describe.skipIf(process.platform === 'win32')('the socket of a pool', () => {
     expect(statSync(place).mode & 0o777).toBe(0o700);
     await pool.run('CREATE TABLE t (id INTEGER PRIMARY KEY)');
     await pool.run('INSERT INTO t VALUES (1)');
-    const [found, ...more] = await runningPools(file);
+    const [found, ...more] = await runningPools(file, { timeout: 60_000 });
     expect(more).toEqual([]);
     expect(found).toMatchObject({ pid: process.pid, told: { file, script: process.argv[1] } });
     expect(found?.told?.stats.writes.count).toBe(2);

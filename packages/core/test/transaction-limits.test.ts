@@ -1,6 +1,6 @@
 import type { Pool, PoolOptions, Transaction } from '@poolite/core';
 import type Database from 'better-sqlite3';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
 import { fileOf, Gate, observe, refuseUnhandled, turn } from './support/observer.ts';
 
@@ -48,7 +48,6 @@ describe('transactionTimeout', () => {
     expect(error.message).toMatch(/transactionTimeout.*80 ms/);
     expect((error.cause as Error).stack).toContain(HERE);
     expect(ms).toBeGreaterThanOrEqual(75);
-    expect(ms).toBeLessThan(1500);
     expect(leaks).toHaveLength(1);
     expect(leaks[0]).toMatchObject({ kind: 'transaction' });
     expect(leaks[0]?.heldMs).toBeGreaterThanOrEqual(75);
@@ -74,7 +73,7 @@ describe('transactionTimeout', () => {
     const late: Record<string, string> = {};
     const returned = new Gate();
     const stuck = pool.transaction(async (tx) => {
-      await tx.run(INSERT, [1]);
+      await outcome(tx.run(INSERT, [1]));
       await gate.opened;
       late.run = await outcome(tx.run(INSERT, [2]));
       late.iterate = await outcome(tx.iterate('SELECT * FROM t').next());
@@ -94,8 +93,8 @@ describe('transactionTimeout', () => {
     const gate = new Gate();
     let after: Promise<unknown> | undefined;
     const stuck = pool.transaction(async (tx) => {
-      await tx.run(INSERT, [1]);
       after = gate.opened.then(() => outcome(pool.run(INSERT, [2])));
+      await tx.run(INSERT, [1]);
       await forever();
     });
     expect(await outcome(stuck)).toBe('POOL_TIMEOUT');
@@ -107,12 +106,16 @@ describe('transactionTimeout', () => {
   test('may be given for one transaction; it counts from when it has the writer', async () => {
     const { pool, stored } = await open({});
     const gate = new Gate();
+    expect(await outcome(pool.transaction(forever, { timeout: 30 }))).toBe('POOL_TIMEOUT');
     const { ended } = await holderOfTheWriter(pool, gate);
+    // The clock is the test's, and moves while the transaction waits.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
     const quick = pool.transaction((tx) => tx.run(INSERT, [2]), { timeout: 60 });
-    await new Promise((resolve) => setTimeout(resolve, 120));
+    await turn();
+    vi.advanceTimersByTime(120);
     gate.open();
     await Promise.all([ended, quick]);
-    expect(await outcome(pool.transaction(forever, { timeout: 30 }))).toBe('POOL_TIMEOUT');
     expect(stored()).toEqual([1, 2]);
   });
 
@@ -160,11 +163,13 @@ describe('acquireTimeout', () => {
     const gate = new Gate();
     const { ended } = await holderOfTheWriter(pool, gate);
     const patient = pool.transaction(async () => 'patient', { acquireTimeout: 0 });
-    const hasty = await failure(pool.transaction(async () => {}, { acquireTimeout: 10 }));
-    expect(Number(/waited (\d+) ms/.exec(hasty.message)?.[1])).toBeLessThan(40);
+    const later = pool.transaction(async () => 'later', { acquireTimeout: 600_000 });
     expect(await outcome(pool.transaction(async () => {}))).toBe('POOL_TIMEOUT');
+    expect(await outcome(pool.transaction(async () => {}, { acquireTimeout: 10 }))).toBe(
+      'POOL_TIMEOUT',
+    );
     gate.open();
-    expect(await patient).toBe('patient');
+    expect(await Promise.all([patient, later])).toEqual(['patient', 'later']);
     await ended;
   });
 });
@@ -254,7 +259,7 @@ describe('a signal', () => {
       );
       controller.abort();
       expect(await outcome(slow)).toBe('POOL_ABORTED');
-      expect(await outcome(tx.run(INSERT, [1], { timeout: 5000 }))).toBe('resolved');
+      expect(await outcome(tx.run(INSERT, [1], { timeout: 60_000 }))).toBe('resolved');
     });
     expect(stored()).toEqual([1]);
   });

@@ -150,7 +150,9 @@ test('a transaction that catches the loss and returns all the same rejects', asy
 
 test('transactions that share a commit with the deadly one are answered truly', async () => {
   const { pool, file, lost } = await deadlyPool();
-  for (let round = 0; round < 5; round++) {
+  const shared = () => pool.stats().transactions.sharedCommits;
+  let round = 0;
+  for (; round < 5 || shared() === 0; round++) {
     const answers = new Map<number, string>();
     const work = Array.from({ length: 40 }, async (_, i) => {
       const id = round * 100 + i;
@@ -166,8 +168,7 @@ test('transactions that share a commit with the deadly one are answered truly', 
     expect(answers.get(round * 100 + 39)).toBe('resolved');
     expect(counts.POOL_OUTCOME_UNKNOWN ?? 0).toBe(0);
   }
-  expect(lost).toHaveLength(5);
-  expect(pool.stats().transactions.sharedCommits).toBeGreaterThan(0);
+  expect(lost).toHaveLength(round);
 });
 
 test('a commit answered just before the thread dies is not denied', async () => {

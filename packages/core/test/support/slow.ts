@@ -3,21 +3,23 @@ import type { Pool, PoolOptions } from '@poolite/core';
 import { expect } from 'vitest';
 import { freshFile, openPool, writeModule } from './folder.ts';
 
-/** Statements that call `held()` stay inside SQLite for as long as this is closed. */
+/** Statements that call the SQL function of this name stay inside SQLite while this is closed. */
 export class Hold {
   readonly #closed: string;
   readonly #begun: string;
+  readonly #name: string;
 
   /** @param file the database, beside which it says what it is. */
-  constructor(file: string) {
-    this.#closed = `${file}.held`;
-    this.#begun = `${file}.begun`;
+  constructor(file: string, name: string) {
+    this.#name = name;
+    this.#closed = `${file}.${name}`;
+    this.#begun = `${file}.${name}-begun`;
   }
 
   /** What a `setup` module says to have the function. */
   get setup(): string {
     const [closed, begun] = [this.#closed, this.#begun].map((each) => JSON.stringify(each));
-    return `db.function('held', () => {
+    return `db.function('${this.#name}', () => {
       appendFileSync(${begun}, 'x');
       while (existsSync(${closed})) Atomics.wait(word, 0, 0, 2);
       return 1;
@@ -49,6 +51,8 @@ export interface Slow {
   /** The module of its functions. */
   setup: string;
   hold: Hold;
+  /** For those who call `held_too()`. */
+  other: Hold;
 }
 
 /**
@@ -58,7 +62,8 @@ export interface Slow {
  */
 export async function slowPool(options?: PoolOptions): Promise<Slow> {
   const file = freshFile();
-  const hold = new Hold(file);
+  const hold = new Hold(file, 'held');
+  const other = new Hold(file, 'held_too');
   const setup = writeModule(
     file,
     'slow.mjs',
@@ -67,9 +72,10 @@ export async function slowPool(options?: PoolOptions): Promise<Slow> {
     export default (db) => {
       db.function('sleep', (ms) => (Atomics.wait(word, 0, 0, ms), ms));
       ${hold.setup}
+      ${other.setup}
     };`,
   );
   const pool = openPool(file, { readers: 1, inlineReads: 'off', setup, ...options });
   await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)');
-  return { pool, file, setup, hold };
+  return { pool, file, setup, hold, other };
 }
