@@ -48,8 +48,11 @@ export function freshFile(): string {
   return join(freshFolder(), 'test.db');
 }
 
+/** A machine that is busy with other things may stand still for longer than the defaults allow. */
+const PATIENT: PoolOptions = { acquireTimeout: 120_000, transactionTimeout: 120_000 };
+
 export function openPool(file: string, options?: PoolOptions): Pool {
-  const pool = createPool(file, options);
+  const pool = createPool(file, { ...PATIENT, ...options });
   onTestFinished(() => pool.close({ force: true }));
   return pool;
 }
