@@ -11,6 +11,7 @@ import {
   numbers,
   PATIENCE,
   reaches,
+  removeDatabase,
 } from './support/litestream.ts';
 
 const SYNC = 100;
@@ -85,7 +86,7 @@ describe.skipIf(litestream === undefined)('a pool with the option replicate', ()
       upTo(100).map((n) => [n]),
     );
     await first.close();
-    for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+    removeDatabase(file);
 
     // What a process left that was killed while it restored.
     writeFileSync(`${file}.restoring-999999999.tmp`, '');
@@ -215,7 +216,7 @@ describe.skipIf(litestream === undefined)('restoreReplica', () => {
       await restoreReplica(url, target, { at });
       expect(numbers(target)).toEqual(upTo(i + 1));
     }
-    rmSync(back);
+    removeDatabase(back);
     await expect(restoreReplica(url, back, { at: new Date(0) })).rejects.toMatchObject({
       code: 'POOL_REPLICA',
     });
