@@ -116,9 +116,12 @@ test('its page votes in a browser', async ({ skip }) => {
   }
   const file = freshFile();
   const { url } = await start(file);
-  const browser: Browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const browser: Browser = await chromium.launch({
+    ...{ executablePath, args: ['--no-sandbox'], timeout: 100_000 },
+  });
   onTestFinished(() => browser.close());
   const page = await browser.newPage();
+  page.setDefaultTimeout(100_000);
   const errors: Error[] = [];
   page.on('pageerror', (error) => errors.push(error));
 

@@ -63,7 +63,7 @@ describe.each<{ integers: Integers; inlineReads: 'auto' | 'off' }>([
       if (options.inlineReads === 'auto') expect(inline).toBeGreaterThan(RUNS);
       else expect(inline).toBe(0);
     },
-    LIMIT + 10_000,
+    LIMIT + 120_000,
   );
 });
 
