@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,21 +43,22 @@ const MANY = 30;
  */
 async function killed(file: string, synchronous: string, life: number, opening: boolean) {
   const args = ['--experimental-strip-types', '--no-warnings', child, file, synchronous];
-  const process_ = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  if (opening) setTimeout(() => process_.kill('SIGKILL'), life);
-  let said = '';
+  // To a file, which is never full: a pipe is, where this process comes too late to read from it.
+  const output = `${file}.said`;
+  const fd = openSync(output, 'w');
+  const process_ = spawn(process.execPath, args, { stdio: ['ignore', fd, 'pipe'] });
+  closeSync(fd);
   let complaint = '';
-  process_.stderr.on('data', (data) => {
+  process_.stderr?.on('data', (data) => {
     complaint += data;
   });
-  process_.stdout.on('data', (data) => {
-    if (said === '' && !opening) setTimeout(() => process_.kill('SIGKILL'), life);
-    said += data;
-  });
-  const signal = await new Promise((resolve) => {
-    process_.on('close', (_, signal) => resolve(signal));
-  });
+  const closed = once(process_, 'close');
+  const hasSaid = () => opening || statSync(output).size > 0 || process_.exitCode !== null;
+  while (!hasSaid()) await new Promise((resolve) => setTimeout(resolve, 2));
+  setTimeout(() => process_.kill('SIGKILL'), life);
+  const [, signal] = await closed;
   expect(signal, complaint).toBe('SIGKILL');
+  const said = readFileSync(output, 'utf8');
   const answered = new Map<string, number>();
   // The last line may have been cut off: it was not said.
   for (const line of said.split('\n').slice(0, -1)) {
