@@ -353,15 +353,20 @@ test('an aborted backup leaves nothing, at any moment of it', async () => {
   expect(pool.stats().backups).toMatchObject({ made: 0, failed: 0, givenUp: 3, running: 0 });
 });
 
-test('what onProgress throws ends the backup, and is its error', async () => {
-  const { pool, folder } = await small();
-  const reason = new Error('no more');
-  const backup = pool.backup(join(folder, 'b'), {
-    pace: 0.1,
-    onProgress: () => {
+const reason = new Error('no more');
+
+test.each([
+  [
+    'throws',
+    () => {
       throw reason;
     },
-  });
+  ],
+  ['rejects with', () => Promise.reject(reason) as unknown as undefined],
+])('what onProgress %s ends the backup, and is its error', async (_, onProgress) => {
+  const { pool, folder } = await small();
+  // It is told at the end too, where nothing can be given up; here there is time for the first.
+  const backup = pool.backup(join(folder, 'b'), { onProgress, pace: 0.1 });
   expect(await failure(backup)).toBe(reason);
   expect(readdirSync(folder)).not.toContain('b');
 });

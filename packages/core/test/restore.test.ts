@@ -183,13 +183,21 @@ describe('the old database stays as it is', () => {
       'POOL_BACKUP',
       /is damaged: it has 100000 bytes/,
     ],
+    'a backup of which nothing is left': [
+      (backup) => {
+        writeFileSync(backup, '');
+        return backup;
+      },
+      'POOL_BACKUP',
+      /backup is damaged, and .*app\.db was left as it is: it is empty/,
+    ],
     'what is no backup': [
       (backup) => {
         writeFileSync(backup, 'x'.repeat(8192));
         return backup;
       },
       'POOL_BACKUP',
-      /is not an SQLite database/,
+      /\/backup is not an SQLite database/,
     ],
     'a missing backup': [(backup) => `${backup}.no`, 'POOL_BACKUP', /there is no backup/],
     'the database itself': [

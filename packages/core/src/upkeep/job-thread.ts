@@ -51,7 +51,7 @@ async function stepBack(): Promise<void> {
   if (!gentle || process.platform !== 'linux') return;
   // The threads behind Node's own file system calls start with the first of those, and take over
   // the priority of whoever makes it.
-  await stat(process.execPath);
+  await stat('/');
   setPriority(0, NICE);
 }
 

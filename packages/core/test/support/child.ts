@@ -18,6 +18,8 @@ export interface ScriptOptions {
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
   flags?: readonly string[];
+  /** The program of Node.js. Default: the one that runs the tests. */
+  node?: string;
   /** Its current folder. Default: the package's. */
   folder?: string;
   /** A child that lasts longer is killed: its signal is SIGKILL then. Default: 60000 ms. */
@@ -34,12 +36,13 @@ export async function runScript(
     args = [],
     env = {},
     flags = [],
+    node = process.execPath,
     folder = home,
     limit = 60_000,
   } = options;
   const program =
     typeof script === 'string' ? [`--input-type=${type}`, '-e', script, '--'] : [script.file];
-  const child = spawn(process.execPath, [...flags, ...program, ...args], {
+  const child = spawn(node, [...flags, ...program, ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment(env),

@@ -161,7 +161,7 @@ export class Backups {
         new Job(job, owner.connection, {
           signal,
           note: this.noting((note, send) => {
-            if (note.type === 'progress') onProgress?.(note.progress);
+            if (note.type === 'progress') return onProgress?.(note.progress);
             return note.type === 'copy' ? this.#copy(note.to, send) : undefined;
           }, openedAt),
         }),

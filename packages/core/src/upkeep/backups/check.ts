@@ -21,20 +21,23 @@ export function firstBytes(file: string, length: number): Buffer {
   }
 }
 
-/** The pages of a database file, by its header. https://sqlite.org/fileformat2.html#the_database_header */
-export function pagesOf(file: string): { pages: number; pageSize: number } {
+/**
+ * The pages of a database file, by its header; messages call it `name`.
+ * https://sqlite.org/fileformat2.html#the_database_header
+ */
+export function pagesOf(file: string, name = file): { pages: number; pageSize: number } {
   const { size } = statSync(file);
   if (size === 0) return { pages: 0, pageSize: 4096 };
   const header = firstBytes(file, 100);
   if (header.length < 100 || header.toString('latin1', 0, 16) !== MAGIC) {
-    throw new PoolError('POOL_BACKUP', `${file} is not an SQLite database, or is encrypted`);
+    throw new PoolError('POOL_BACKUP', `${name} is not an SQLite database, or is encrypted`);
   }
   const pageSize = header.readUInt16BE(16) === 1 ? 65_536 : header.readUInt16BE(16);
   const pages = header.readUInt32BE(28);
   if (size !== pages * pageSize) {
     throw new PoolError(
       'POOL_BACKUP',
-      `${file} is damaged: it has ${size} bytes, and by its header ${pages} pages of ${pageSize}`,
+      `${name} is damaged: it has ${size} bytes, and by its header ${pages} pages of ${pageSize}`,
     );
   }
   return { pages, pageSize };
@@ -59,6 +62,8 @@ export function checkFile(
   verify: BackupVerify,
 ): Found {
   if (verify === false) return { verdict: 'unverified', problems: [] };
+  // SQLite takes it for a database without tables, but a backup has a page at least.
+  if (statSync(file).size === 0) return { verdict: 'damaged', problems: ['it is empty'] };
   let connection: Connection | undefined;
   try {
     connection = new Connection({ ...options, file, readonly: true }, 'read', 5000);

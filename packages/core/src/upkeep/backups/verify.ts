@@ -39,7 +39,7 @@ async function look(
     await unpack(path, database, compressed, control);
   }
   throwIfAborted(control);
-  const pages = pagesOf(database);
+  const pages = pagesOf(database, path);
   const found = checkFile(connection, await loadSetup(connection.setup), database, verify);
   return {
     database,

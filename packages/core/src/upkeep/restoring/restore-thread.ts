@@ -47,7 +47,7 @@ export async function restore(job: RestoreJob, context: JobContext): Promise<Res
       unpack(job.backup, copy, compressionOf(job.backup), control),
     );
     throwIfAborted(control);
-    const pages = pagesOf(copy);
+    const pages = pagesOf(copy, job.backup);
     setup = await loadSetup(connection.setup);
     const found = await step(`the backup ${job.backup} cannot be verified`, () =>
       checkFile(connection, setup, copy, job.verify),
