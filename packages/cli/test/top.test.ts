@@ -176,6 +176,38 @@ describe('what it makes of statistics', () => {
     }
   });
 
+  test('what is sent, and how replication is getting on, is shown', () => {
+    const { backups } = stats;
+    const sending = { totalBytes: 2_000_000_000, doneBytes: 800_000_000 };
+    const replication = {
+      state: 'waiting' as const,
+      url: 's3://bucket/app',
+      version: '0.3.13',
+      pid: undefined,
+      lagMs: 2500,
+      restarts: 3,
+      errors: 4,
+      restoredBytes: undefined,
+      lastError: 'no route to the bucket',
+    };
+    const busy = { ...later, backups: { ...backups, stored: 7, sending }, replication };
+    const watch = new Watch();
+    watch.look([pool(stats)], 0);
+    const watched = watch.look([pool(busy)], 1000);
+    const drawn = frame('app.db', watched, new Date(), { columns: 200, rows: 50 });
+    expect(drawn).toMatch(/ sent +7 +sending 40 % of 2\.00 GB/);
+    expect(drawn).toMatch(
+      / replication +waiting +lag 2\.5 s +to s3:\/\/bucket\/app +restarts 3 +litestream 0\.3\.13/,
+    );
+    expect(drawn).toMatch(/^ +no route to the bucket$/m);
+    expect(drawn).toMatch(/ trouble .* replication errors 4/);
+    expect(plainLine(watched[0] as Watched, new Date(0))).toMatch(
+      / sending 40 % of 2\.00 GB replication waiting lag 2\.5 s$/,
+    );
+    const [calm] = watch.look([pool(later)], 2000);
+    expect(plainLine(calm as Watched, new Date(0))).not.toMatch(/sending|replication/);
+  });
+
   test('a row of bars', () => {
     expect(sparkline([0, 50, 100])).toBe('▁▅█');
     expect(sparkline([0, 0])).toBe('▁▁');

@@ -26,6 +26,12 @@ export function newBackups(database: Database, holders: Holders, oneShot: OneSho
       events.emit('backup', () => [message]);
       if (channels.backup.hasSubscribers) channels.backup.publish(message);
     },
+    sending: (progress) => events.emit('backupSending', () => [{ file, ...progress }]),
+    sent: (sent) => {
+      const message = { file, ...sent };
+      events.emit('backupSent', () => [message]);
+      if (channels.backupSent.hasSubscribers) channels.backupSent.publish(message);
+    },
     failed: (error) => {
       const message = { task: 'backup', error } as const;
       events.emit('upkeepError', () => [message]);

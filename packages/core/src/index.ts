@@ -2,6 +2,8 @@ export { PoolError, type PoolErrorCode } from './errors.js';
 export { channels, type StatementMessage } from './observing/channels.js';
 export type {
   BackupMessage,
+  BackupSendingMessage,
+  BackupSentMessage,
   CheckpointMessage,
   Pin,
   PoolEvents,

@@ -264,19 +264,24 @@ test.each(Object.keys(holders))('a %s that keeps the WAL large is named', async 
   expect(walBytes(file)).toBeLessThan(bytes);
 });
 
-test('another process that keeps the WAL large is named by its number', async () => {
-  const { pool, file } = await pooled({ checkpoint: { walLimit: 2 * MB } });
-  await write(pool, 0.1);
-  const other = new OtherConnection(file);
-  await other.exec('BEGIN; SELECT count(*) FROM t');
-  const told = next(pool, 'walPinned');
-  while (pool.stats().checkpoints.pinned === 0) await write(pool, 0.5);
-  const { pins } = await told;
-  const pid = other.process.pid as number;
-  const wanted = existsSync('/proc/locks') ? { kind: 'process', pid } : { kind: 'unknown' };
-  expect(pins).toMatchObject([wanted]);
-  await other.exec('COMMIT');
-});
+test.each(['has begun to read from it', 'began when it was empty'])(
+  'another process that keeps the WAL large and %s is named by its number',
+  async (when) => {
+    const { pool, file } = await pooled({ checkpoint: { walLimit: 2 * MB } });
+    await write(pool, 0.1);
+    if (when === 'began when it was empty') await pool.checkpoint('TRUNCATE');
+    const other = new OtherConnection(file);
+    await other.exec('BEGIN; SELECT count(*) FROM t');
+    const told = next(pool, 'walPinned');
+    while (pool.stats().checkpoints.pinned === 0) await write(pool, 0.5);
+    const { pins } = await told;
+    const pid = other.process.pid as number;
+    const wanted = existsSync('/proc/locks') ? { kind: 'process', pid } : { kind: 'unknown' };
+    expect(pins).toMatchObject([wanted]);
+    if (pins[0]?.kind === 'process') expect(pins[0].ageMs).toBeGreaterThan(0);
+    await other.exec('COMMIT');
+  },
+);
 
 test('with backpressure writes slow down while the WAL is too large, and not after', async () => {
   const { pool } = await pooled({

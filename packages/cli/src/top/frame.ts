@@ -1,4 +1,4 @@
-import type { LatencyStats, PoolStats } from '@poolite/core';
+import type { LatencyStats, PoolStats, ReplicationStats } from '@poolite/core';
 import { bytes, count, duration, paint, percent } from '../format.js';
 import type { Rates, Watched } from './rates.js';
 
@@ -101,7 +101,7 @@ function latencies({ latency }: PoolStats, rates: Rates | undefined): string[] {
 
 function storage(stats: PoolStats): string[] {
   // The pool may be of another version, which has no such numbers.
-  const { checkpoints, backups } = stats as Partial<PoolStats>;
+  const { checkpoints, backups, replication } = stats as Partial<PoolStats>;
   return [
     row(
       'WAL',
@@ -115,17 +115,19 @@ function storage(stats: PoolStats): string[] {
             `longest hold of reads ${duration(checkpoints.holds.reads.max)}`,
           ],
     ),
-    ...(backups === undefined ? [] : [backupRow(backups)]),
+    ...(backups === undefined ? [] : backupRows(backups)),
+    ...(replication === undefined ? [] : replicationRows(replication)),
     row('trouble', '', [
       `locks met ${count(stats.busyRetries)}`,
       `threads lost ${count(stats.threadsLost)}`,
       `checkpoints failed ${count(checkpoints?.failed ?? 0)}`,
       `backups failed ${count(backups?.failed ?? 0)}`,
+      ...(replication ? [`replication errors ${count(replication.errors)}`] : []),
     ]),
   ];
 }
 
-function backupRow(backups: PoolStats['backups']): string {
+function backupRows(backups: PoolStats['backups']): string[] {
   const { running, made, lastAt, lastBytes, lastDuration, nextAt } = backups;
   const now = Date.now();
   const more = running > 0 ? [`under way ${count(running)}`] : [];
@@ -134,7 +136,39 @@ function backupRow(backups: PoolStats['backups']): string {
     more.push(`last ${duration(Math.max(1, now - lastAt))} ago (${last})`);
   }
   if (nextAt > 0) more.push(`next in ${duration(Math.max(0, nextAt - now))}`);
-  return row('backups', count(made), more);
+  return [row('backups', count(made), more), ...sentRow(backups)];
+}
+
+/** What is at the destination, where there is one. */
+function sentRow({ stored, storedRemoved, sending }: Partial<PoolStats['backups']>): string[] {
+  if (sending === undefined && !stored) return [];
+  const more = sending === undefined ? [] : [`sending ${sent(sending)}`];
+  if (storedRemoved) more.push(`old ones removed ${count(storedRemoved)}`);
+  return [row('sent', count(stored ?? 0), more)];
+}
+
+/** How far what is being sent is: `40 % of 1.2 GB`. */
+export function sent({ doneBytes, totalBytes }: { doneBytes: number; totalBytes: number }): string {
+  return `${percent(doneBytes, totalBytes)} of ${bytes(totalBytes)}`;
+}
+
+function replicationRows(replication: ReplicationStats): string[] {
+  const { state, lagMs, version, pid, restarts, url, lastError } = replication;
+  const calm = state === 'running' || state === 'standby';
+  return [
+    row('replication', paint(calm ? 'green' : 'yellow', state.padStart(10)), [
+      lag(lagMs),
+      `to ${url}`,
+      `restarts ${count(restarts)}`,
+      `litestream ${version}${pid === undefined ? '' : `, pid ${pid}`}`,
+    ]),
+    ...(lastError === '' ? [] : [row('', '', [paint('yellow', lastError)])]),
+  ];
+}
+
+/** How far the replica is behind; a process that stands by does not know. */
+export function lag(ms: number | undefined): string {
+  return ms === undefined ? 'lag not known' : ms === 0 ? 'lag none' : `lag ${duration(ms)}`;
 }
 
 function row(name: string, value: string, more: readonly string[]): string {

@@ -1,4 +1,5 @@
 import { bytes, count, duration } from '../format.js';
+import { lag, sent } from './frame.js';
 import type { Watched } from './rates.js';
 
 /** One pool as one line, for logs and pipes. */
@@ -8,6 +9,8 @@ export function plainLine({ pool, rates }: Watched, time: Date): string {
   const { stats } = pool.told;
   if (rates === undefined) return `${start} ${stats.state}, WAL ${bytes(stats.walBytes)}`;
   const { reads, writes, transactions, latency } = stats;
+  // The pool may be of another version, which has no such numbers.
+  const { backups, replication } = stats as Partial<typeof stats>;
   return [
     start,
     `reads ${count(rates.reads)}/s`,
@@ -20,6 +23,10 @@ export function plainLine({ pool, rates }: Watched, time: Date): string {
     `read p99 ${duration(latency.read.p99)}`,
     `write p99 ${duration(latency.write.p99)}`,
     `WAL ${bytes(stats.walBytes)}`,
-    `backups ${count((stats as Partial<typeof stats>).backups?.made ?? 0)}`,
+    `backups ${count(backups?.made ?? 0)}`,
+    ...(backups?.sending === undefined ? [] : [`sending ${sent(backups.sending)}`]),
+    ...(replication === undefined
+      ? []
+      : [`replication ${replication.state} ${lag(replication.lagMs)}`]),
   ].join(' ');
 }

@@ -22,6 +22,8 @@ export const channels = {
   upkeepError: channel('poolite:upkeep-error'),
   /** A backup was made. */
   backup: channel('poolite:backup'),
+  /** A backup is at its destination. */
+  backupSent: channel('poolite:backup-sent'),
   /** Replication has changed its state, or has met an error. */
   replication: channel('poolite:replication'),
 } as const;

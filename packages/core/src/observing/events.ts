@@ -55,6 +55,28 @@ export interface BackupMessage {
   ms: number;
 }
 
+/** A backup is being sent to its destination. */
+export interface BackupSendingMessage {
+  file: string;
+  /** The name of the backup. */
+  name: string;
+  /** Where it goes: a path, or a URL that `restoreBackup` takes. */
+  location: string;
+  totalBytes: number;
+  doneBytes: number;
+}
+
+/** A backup is at its destination, and has been compared there. */
+export interface BackupSentMessage {
+  file: string;
+  name: string;
+  /** Where it is: a path, or a URL that `restoreBackup` takes. */
+  location: string;
+  bytes: number;
+  /** How long it took, in ms. */
+  ms: number;
+}
+
 /** What Litestream, beside a pool with the option `replicate`, is doing. */
 export type ReplicationState =
   /** Makes the missing file from its replica. */
@@ -97,6 +119,10 @@ export interface PoolEvents {
   upkeepError: [{ task: 'checkpoint' | 'backup'; error: unknown }];
   /** A backup was made. */
   backup: [BackupMessage];
+  /** How much of a backup was sent: at the beginning, about every 50 ms, when all has been. */
+  backupSending: [BackupSendingMessage];
+  /** A backup is at its destination. */
+  backupSent: [BackupSentMessage];
   /** Replication has changed its state, or has met an error. */
   replication: [ReplicationMessage];
   /** The pool is closed. */

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { PoolError } from '../../errors.js';
-import type { Pin } from '../../observing/events.js';
+import type { BackupSendingMessage, BackupSentMessage, Pin } from '../../observing/events.js';
 import type { BackupStats } from '../../observing/stats.js';
 import type { ConnectionOptions } from '../../threads/connection.js';
 import type { StoredBackup } from '../destinations/destination.js';
@@ -34,6 +34,8 @@ export interface BackupsOwner {
   /** Something ended: who closes may look whether all has. */
   ended(): void;
   made(result: BackupResult, scheduled: boolean): void;
+  sending(message: Omit<BackupSendingMessage, 'file'>): void;
+  sent(message: Omit<BackupSentMessage, 'file'>): void;
   failed(error: Error): void;
 }
 
@@ -139,7 +141,7 @@ export class Backups {
     this.#owner = owner;
     const { settings } = owner;
     if (settings?.destination !== undefined) {
-      this.shipping = new Shipping(newDestination(settings.destination), settings.keep);
+      this.shipping = new Shipping(newDestination(settings.destination), settings.keep, owner);
     }
     if (settings !== undefined) this.schedule = new Schedule(settings, this, owner);
   }
@@ -292,8 +294,9 @@ export class Backups {
     const { settings, connection } = this.#owner;
     if (shipping === undefined || settings === undefined) return;
     const job: ListJob = { kind: 'list', directory: settings.directory, verify: false };
-    const files = await this.run<ListedFile[]>(new Job(job, connection));
-    const result = shipping.send(files);
+    const result = shipping.send(settings.directory, connection, () =>
+      this.run<ListedFile[]>(new Job(job, connection)),
+    );
     const work = { abort: (reason: () => unknown) => shipping.stop(reason() as Error), result };
     this.#jobs.add(work);
     await result.finally(() => {

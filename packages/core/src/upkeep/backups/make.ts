@@ -23,7 +23,9 @@ export async function makeBackup(job: BackupJob, context: JobContext): Promise<B
   const { connection, control, note } = context;
   const setup = await loadSetup(connection.setup);
   checkCompression(job.compress);
-  const target = placeOf(job.target, 'the target');
+  const target = await step(`the backup ${job.target} cannot be written`, () =>
+    placeOf(job.target, 'the target'),
+  );
   const source = job.inMemory
     ? undefined
     : await step(`${connection.file} cannot be read`, () => {

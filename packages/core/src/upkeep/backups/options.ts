@@ -48,7 +48,8 @@ export interface ScheduledBackupOptions extends BackupSettings {
   keep?: number | undefined;
   /**
    * Where each is sent as well, and compared with what was sent: another folder, `s3://bucket/prefix`,
-   * or a bucket with what its client needs. `keep` counts there too. Default: nowhere.
+   * or a bucket with what its client needs; for the backups of this database alone. `keep` counts
+   * there too. Default: nowhere.
    */
   destination?: DestinationOption | undefined;
   /** Is told why one could not be made or sent, or an old one not be removed. */
@@ -223,6 +224,13 @@ export function resolveBackups(
       `option 'backups' contradicts a database in memory: ${hint}`,
     );
   }
+  const { destination } = given;
+  if (typeof destination === 'string' && resolve(destination) === resolve(given.directory)) {
+    throw new PoolError(
+      'POOL_OPTIONS',
+      `option 'backups.destination' is the folder of the backups itself: name another, of another disk`,
+    );
+  }
   return Object.freeze({
     directory: resolve(given.directory),
     every: given.every ?? 86_400_000,
@@ -230,7 +238,7 @@ export function resolveBackups(
     verify: given.verify ?? 'quick',
     compress: given.compress ?? false,
     pace: given.pace,
-    destination: given.destination,
+    destination,
     onError: given.onError,
   });
 }

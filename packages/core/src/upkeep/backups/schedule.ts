@@ -12,8 +12,8 @@ interface Run {
   readonly job: Job<ScheduledOutcome>;
   /** Whether somebody asked for it. */
   asked: boolean;
-  /** The path of the backup, once it has begun; otherwise why it has not. */
-  readonly begun: Promise<string | 'locked' | 'notDue'>;
+  /** The path of the backup, once it has begun; otherwise why it has not: 'locked' or 'notDue'. */
+  readonly begun: Promise<string>;
   /** The backup. */
   readonly done: Promise<BackupResult>;
 }
@@ -32,6 +32,8 @@ export class Schedule {
   #timer: NodeJS.Timeout | undefined;
   #run: Run | undefined;
   #failures = 0;
+  /** How many wait for backups to be sent that they asked for. */
+  #askedSendings = 0;
   #stopped = false;
 
   constructor(settings: ResolvedBackups, backups: Backups, owner: BackupsOwner) {
@@ -53,9 +55,8 @@ export class Schedule {
       const path = await begun.catch(() => 'notDue');
       if (path === 'locked')
         return { started: false, reason: 'another process', path: undefined, done: undefined };
+      // Where it has not begun, it has ended: there is room for one that was asked for.
       if (path !== 'notDue') return { started: false, reason: 'running', path, done };
-      // It has not begun, and ends: there is room for one that was asked for.
-      await done.catch(() => {});
     }
     if (this.#stopped) throw new PoolError('POOL_CLOSED', 'the pool is closed, or closing');
     const { begun, done } = this.#start(0, true);
@@ -70,8 +71,8 @@ export class Schedule {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.nextAt = 0;
-    if (this.#run?.asked !== false) return;
-    this.#run.job.abort(() => error);
+    if (this.#run?.asked === false) this.#run.job.abort(() => error);
+    if (this.#run?.asked === true || this.#askedSendings > 0) return;
     this.#backups.shipping?.stop(error);
   }
 
@@ -102,7 +103,7 @@ export class Schedule {
       pace,
     };
     let begin: (path: string) => void = () => {};
-    const path = new Promise<string>((resolve) => {
+    const begun = new Promise<string>((resolve) => {
       begin = resolve;
     });
     const running = new Job<ScheduledOutcome>(job, this.#owner.connection, {
@@ -111,46 +112,80 @@ export class Schedule {
       }, 'a backup by schedule'),
     });
     const work = async () => {
-      const found = await this.#backups.run(running);
-      if (this.#backups.shipping === undefined) return found;
-      // It is made, whether or not it can be sent.
-      if (found.type === 'made') this.#tell(found);
+      const found = await this.#made(running);
+      if (found.type !== 'made') begin(found.type);
       // What could not be sent before is sent when none is due, too.
-      if (found.type !== 'locked') await this.#backups.ship();
+      if (found.type !== 'locked') await this.#ship(asked);
       return found;
     };
     const outcome = asked ? this.#backups.ask(work) : work();
-    const ended = outcome.then(({ type }) => (type === 'made' ? path : type));
-    const begun = Promise.race([path, ended]);
-    const done = this.#settle(outcome);
+    const done = this.#settle(outcome, running);
     // They reach onError and the event; whoever asked may listen too.
-    begun.catch(() => {});
     done.catch(() => {});
-    this.#run = { job: running, asked, begun, done };
+    this.#run = { job: running, asked, begun: Promise.race([begun, done.then(() => begun)]), done };
+    this.#run.begun.catch(() => {});
     return this.#run;
   }
 
-  async #settle(outcome: Promise<ScheduledOutcome>): Promise<BackupResult> {
+  /** What came of a job; from then on another may begin, also while this backup is being sent. */
+  async #made(job: Job<ScheduledOutcome>): Promise<ScheduledOutcome> {
     const { every } = this.#settings;
     let found: ScheduledOutcome;
     try {
-      found = await outcome;
+      found = await this.#backups.run(job);
     } catch (error) {
-      this.#end(Math.min(every, SOON * 2 ** Math.min(this.#failures++, 20)));
-      if (!this.#stopped) this.#fail(error as Error);
+      this.#end(this.#soon());
       throw error;
     }
     if (found.type === 'made') {
       this.#failures = 0;
       this.removed += found.removed.length;
-      if (this.#backups.shipping === undefined) this.#tell(found);
       this.#end(every);
-      return found.result;
+      this.#tell(found);
+      return found;
     }
     if (found.type === 'locked') this.skipped++;
     const wait = found.type === 'locked' ? SOON : found.newest + every - Date.now();
     this.#end(Math.min(every, Math.max(1000, wait)));
+    return found;
+  }
+
+  /** Sends what is missing at the destination; what fails is tried again before the next is due. */
+  async #ship(asked: boolean): Promise<void> {
+    if (this.#backups.shipping === undefined) return;
+    if (asked) this.#askedSendings++;
+    try {
+      await this.#backups.ship();
+      this.#failures = 0;
+    } catch (error) {
+      this.#arm(Math.min(this.#soon(), Math.max(0, this.nextAt - Date.now())));
+      throw error;
+    } finally {
+      if (asked) this.#askedSendings--;
+    }
+  }
+
+  async #settle(
+    outcome: Promise<ScheduledOutcome>,
+    job: Job<ScheduledOutcome>,
+  ): Promise<BackupResult> {
+    let found: ScheduledOutcome;
+    try {
+      found = await outcome;
+    } catch (error) {
+      // The pool was closed before anybody waited for the job.
+      job.abort(() => error);
+      if (this.#run?.job === job) this.#end(this.#soon());
+      if (!this.#stopped) this.#fail(error as Error);
+      throw error;
+    }
+    if (found.type === 'made') return found.result;
     throw new PoolError('POOL_BACKUP', 'no backup was begun: one is under way, or none is due');
+  }
+
+  /** How long after a failure it is tried again, in ms. */
+  #soon(): number {
+    return Math.min(this.#settings.every, SOON * 2 ** Math.min(this.#failures++, 20));
   }
 
   #end(next: number): void {

@@ -1,10 +1,20 @@
 import { PoolError } from '../../errors.js';
-import type {
-  BackupDestination,
-  StoredBackup,
-  TransferProgress,
+import type { ConnectionOptions } from '../../threads/connection.js';
+import {
+  type BackupDestination,
+  type StoredBackup,
+  type TransferProgress,
+  transferError,
 } from '../destinations/destination.js';
 import type { ListedFile } from '../jobs/messages.js';
+import type { BackupsOwner } from './backups.js';
+import { SendingLock } from './sending-lock.js';
+
+/** How often it is told how much was sent, in ms. */
+const TELL = 50;
+
+/** Who is told of what is sent. */
+type ShippingOwner = Pick<BackupsOwner, 'sending' | 'sent'>;
 
 /**
  * Sends the backups of a folder to their destination: whatever of the newest is not there yet, so
@@ -13,37 +23,76 @@ import type { ListedFile } from '../jobs/messages.js';
 export class Shipping {
   readonly destination: BackupDestination;
   readonly #keep: number;
+  readonly #owner: ShippingOwner;
   /** Backups that were sent, and old ones that were removed there. */
   readonly counts = { stored: 0, storedRemoved: 0 };
   progress: TransferProgress | undefined;
   #stop = new AbortController();
 
-  constructor(destination: BackupDestination, keep: number) {
+  constructor(destination: BackupDestination, keep: number, owner: ShippingOwner) {
     this.destination = destination;
+    this.#owner = owner;
     this.#keep = keep;
   }
 
-  /** Sends what is missing there, of the files of the folder, the newest first. */
-  async send(files: readonly ListedFile[]): Promise<void> {
-    const { destination } = this;
+  /**
+   * Sends what is missing there, of the files of the folder, while no other process does. They are
+   * asked for when it is their turn.
+   */
+  async send(
+    directory: string,
+    connection: ConnectionOptions,
+    filesOf: () => Promise<readonly ListedFile[]>,
+  ): Promise<void> {
     const { signal } = this.#stop;
     if (signal.aborted) return;
+    const lock = await this.#lock(directory, connection);
+    try {
+      await this.#sendAll(await filesOf(), signal);
+    } finally {
+      lock.release();
+    }
+  }
+
+  async #lock(directory: string, connection: ConnectionOptions): Promise<SendingLock> {
+    const { signal } = this.#stop;
+    try {
+      return await SendingLock.take(directory, connection, signal);
+    } catch (error) {
+      throw transferError(`backups of ${directory} cannot be sent`, error, signal);
+    }
+  }
+
+  async #sendAll(files: readonly ListedFile[], signal: AbortSignal): Promise<void> {
+    const { destination } = this;
     const there = new Set((await destination.list()).map(({ name }) => name));
     const newest = files.filter(({ verdict }) => verdict !== 'damaged').slice(0, this.#keep);
     const missing = newest.filter(({ name }) => !there.has(name)).reverse();
-    const onProgress = (progress: TransferProgress) => {
-      this.progress = progress;
-    };
     try {
-      for (const { path, name } of missing) {
-        await destination.put(path, name, { signal, onProgress });
-        this.counts.stored++;
-      }
+      for (const file of missing) await this.#sendOne(file, signal);
     } finally {
       this.progress = undefined;
     }
-    // What was stored has been compared: the newest is good, and stays.
-    if (missing.length > 0) await this.#thinOut();
+    const good = files.find(({ verdict }) => verdict === 'ok')?.name;
+    if (missing.length > 0) await this.#thinOut(good);
+  }
+
+  async #sendOne({ path, name, bytes }: ListedFile, signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    const location = this.destination.locationOf(name);
+    let told = 0;
+    const onProgress = (progress: TransferProgress) => {
+      this.progress = progress;
+      const now = performance.now();
+      const { doneBytes, totalBytes } = progress;
+      if (now - told < TELL && doneBytes > 0 && doneBytes < totalBytes) return;
+      told = now;
+      this.#owner.sending({ name, location, totalBytes, doneBytes });
+    };
+    onProgress({ totalBytes: bytes, doneBytes: 0 });
+    await this.destination.put(path, name, { signal, onProgress });
+    this.counts.stored++;
+    this.#owner.sent({ name, location, bytes, ms: performance.now() - started });
   }
 
   /** Gives up what is under way; nothing is sent any more. */
@@ -51,9 +100,11 @@ export class Shipping {
     this.#stop.abort(error);
   }
 
-  async #thinOut(): Promise<void> {
+  /** Removes all but the newest, and never the newest that is good. */
+  async #thinOut(good: string | undefined): Promise<void> {
     const all = await this.destination.list();
-    const old = all.slice(0, Math.max(0, all.length - this.#keep));
+    const many = all.slice(0, Math.max(0, all.length - this.#keep));
+    const old = many.filter(({ name }) => name !== good);
     const failed: unknown[] = [];
     for (const { name } of old) {
       try {

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { PoolError } from '../../errors.js';
 import { loadSetup } from '../../threads/connection.js';
 import { step, throwIfAborted } from '../jobs/error.js';
@@ -15,6 +15,13 @@ export function checkBackup(path: string): void {
   if (found === undefined) throw new PoolError('POOL_BACKUP', `there is no backup ${path}`);
   if (!found.isFile())
     throw new PoolError('POOL_BACKUP', `the backup ${path} is not a regular file`);
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (cause) {
+    throw new PoolError('POOL_BACKUP', `the backup ${path} may not be read by this user`, {
+      cause,
+    });
+  }
   // Opening it would drop this process's locks on it, were it a database of this process.
   for (const end of SIDE_FILES) {
     if (statOf(`${path}${end}`) === undefined) continue;

@@ -2,7 +2,7 @@ import type { CheckpointMessage, Pin, WalPinnedMessage } from '../../observing/e
 import { type CheckpointStats, Latency } from '../../observing/stats.js';
 import type { ConnectionOptions } from '../../threads/connection.js';
 import type { CheckpointOutcome } from '../../threads/protocol.js';
-import { otherReaders } from '../system/other-processes.js';
+import { OtherReaders } from '../system/other-processes.js';
 import { Growth, worthEmptying } from './growth.js';
 import { Keeper, type KeeperOwner } from './keeper.js';
 import { Reset, type ResetOwner, type ResetReport, type ResetRequest } from './reset.js';
@@ -57,7 +57,7 @@ const MOST_BRAKE = 1000;
 export class Checkpoints {
   readonly #settings: CheckpointSettings;
   readonly #owner: CheckpointsOwner;
-  readonly #file: string;
+  readonly #others: OtherReaders;
   readonly #keeper: Keeper;
   readonly #growth = new Growth();
   readonly #counts = { count: 0, pages: 0, resets: 0, pinned: 0, failed: 0 };
@@ -88,8 +88,6 @@ export class Checkpoints {
   /** Whether those were of this pool who were in the way last. */
   #wasOwn = false;
   #nextReport = 0;
-  /** Since when each other process was seen to read from the WAL. */
-  #others = new Map<number, number>();
 
   constructor(
     settings: CheckpointSettings,
@@ -98,7 +96,7 @@ export class Checkpoints {
   ) {
     this.#settings = settings;
     this.#owner = owner;
-    this.#file = connection.file;
+    this.#others = new OtherReaders(connection.file);
     this.#least = settings.walPages;
     this.#keeper = new Keeper(connection, owner);
     this.#reset = new Reset(
@@ -282,6 +280,8 @@ export class Checkpoints {
       this.#backoff = Math.min(LONGEST_BACKOFF, this.#backoff * 2 || FIRST_BACKOFF);
       this.#notBefore = performance.now() + this.#backoff;
       this.#wasOwn = report.outcome === undefined;
+      // Their age is counted from when they were first in the way.
+      if (!this.#wasOwn) this.#others.pins(performance.now());
     }
     return report;
   }
@@ -293,7 +293,7 @@ export class Checkpoints {
     this.#learn(outcome);
     if (outcome.busy === 0 && request.mode !== 'FULL') {
       this.#counts.resets++;
-      this.#others.clear();
+      this.#others.forget();
       this.#emptyAt = outcome.log;
       this.#growth.emptied();
     }
@@ -362,22 +362,10 @@ export class Checkpoints {
     if (at === 'limit' && pins.length === 0 && this.#backoff <= FIRST_BACKOFF) return;
     this.#nextReport = now + REPORT;
     this.#counts.pinned++;
-    const all = [...pins, ...this.#otherPins(now)];
+    const all = [...pins, ...this.#others.pins(now)];
     if (all.length === 0) all.push({ kind: 'unknown', ageMs: 0, openedAt: '' });
     const walBytes = this.#owner.walBytes();
     this.#owner.pinned({ at, walBytes, pins: all });
-  }
-
-  #otherPins(now: number): Pin[] {
-    const pids = otherReaders(this.#file) ?? [];
-    const since = new Map(pids.map((pid) => [pid, this.#others.get(pid) ?? now]));
-    this.#others = since;
-    return pids.map((pid) => ({
-      kind: 'process',
-      pid,
-      ageMs: now - (since.get(pid) as number),
-      openedAt: '',
-    }));
   }
 
   #failed(error: unknown): void {

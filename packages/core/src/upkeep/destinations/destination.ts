@@ -28,6 +28,8 @@ export interface StoredBackup {
 export interface BackupDestination {
   /** Where that is, as messages show it. */
   readonly where: string;
+  /** Where a backup of this name is: a path, or a URL that `restoreBackup` takes. */
+  locationOf(name: string): string;
   /** Stores a file under a name, whole or not at all, and makes sure that it arrived as it is. */
   put(file: string, name: string, options?: TransferOptions): Promise<StoredBackup>;
   /** The backups that are there, the oldest first; what else is there is left out. */

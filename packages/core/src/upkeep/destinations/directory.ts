@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
@@ -17,6 +17,10 @@ async function toDisk(path: string): Promise<void> {
   await handle.sync().finally(() => handle.close());
 }
 
+const UNFINISHED = '.unfinished';
+/** What was not written to for so long, in ms, is of a process that has ended. */
+const OLD = 3_600_000;
+
 /** Another folder: of another disk, or of another machine. */
 export class DirectoryDestination implements BackupDestination {
   readonly where: string;
@@ -25,12 +29,17 @@ export class DirectoryDestination implements BackupDestination {
     this.where = resolve(folder);
   }
 
+  locationOf(name: string): string {
+    return join(this.where, name);
+  }
+
   async put(file: string, name: string, options: TransferOptions = {}): Promise<StoredBackup> {
     const { signal, onProgress } = options;
-    const location = join(this.where, name);
-    const unfinished = `${location}.unfinished`;
+    const location = this.locationOf(name);
+    const unfinished = `${location}.${randomBytes(6).toString('hex')}${UNFINISHED}`;
     try {
       await mkdir(this.where, { recursive: true });
+      await this.#sweep();
       const wanted = await this.#copy(file, unfinished, signal, onProgress);
       await toDisk(unfinished);
       if ((await sha256(unfinished, signal)) !== wanted) {
@@ -74,6 +83,17 @@ export class DirectoryDestination implements BackupDestination {
     await rm(join(this.where, name), { force: true });
   }
 
+  /** Removes what processes left here that were killed. */
+  async #sweep(): Promise<void> {
+    for (const name of await readdir(this.where)) {
+      const [backup = ''] = name.split(/\.[0-9a-f]{12}\.unfinished$/);
+      if (!name.endsWith(UNFINISHED) || !isBackupName(backup)) continue;
+      const path = join(this.where, name);
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+      if (Date.now() - mtimeMs > OLD) await rm(path, { force: true });
+    }
+  }
+
   async #copy(
     file: string,
     target: string,
@@ -98,7 +118,7 @@ export class DirectoryDestination implements BackupDestination {
   }
 
   async #stored(name: string): Promise<StoredBackup> {
-    const location = join(this.where, name);
+    const location = this.locationOf(name);
     const { size, mtime } = await stat(location);
     return { name, location, bytes: size, storedAt: mtime };
   }

@@ -35,6 +35,10 @@ export class S3Destination implements BackupDestination {
     this.#options = options;
   }
 
+  locationOf(name: string): string {
+    return this.where + name;
+  }
+
   async put(file: string, name: string, options: TransferOptions = {}): Promise<StoredBackup> {
     const { signal } = options;
     const s3 = await this.#connect();
@@ -65,7 +69,12 @@ export class S3Destination implements BackupDestination {
         for (const { Key = '', Size = 0, LastModified = new Date(0) } of page.Contents ?? []) {
           const name = Key.slice(this.#prefix.length);
           if (!isBackupName(name)) continue;
-          found.push({ name, location: this.where + name, bytes: Size, storedAt: LastModified });
+          found.push({
+            name,
+            location: this.locationOf(name),
+            bytes: Size,
+            storedAt: LastModified,
+          });
         }
         token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
       } while (token !== undefined);
@@ -136,7 +145,7 @@ export class S3Destination implements BackupDestination {
       }
     }
     const storedAt = head.LastModified ?? new Date();
-    return { name, location: this.where + name, bytes, storedAt };
+    return { name, location: this.locationOf(name), bytes, storedAt };
   }
 
   /** Reads an object chunk by chunk; gives its SHA-256, and the one it was stored with. */

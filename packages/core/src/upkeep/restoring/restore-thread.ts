@@ -31,7 +31,9 @@ export async function restore(job: RestoreJob, context: JobContext): Promise<Res
   const started = performance.now();
   const { connection, control, note } = context;
   checkBackup(job.backup);
-  const target = placeOf(job.file, 'the database');
+  const target = await step(`${job.file} cannot be written`, () =>
+    placeOf(job.file, 'the database'),
+  );
   if (isSameFile(job.backup, target)) {
     throw new PoolError('POOL_MISUSE', `${job.backup} is the database itself: name another file`);
   }

@@ -1,17 +1,19 @@
 import { readFileSync, statSync } from 'node:fs';
+import type { Pin } from '../../observing/events.js';
 
 /**
- * The bytes of the -shm file that readers lock, one for each read mark but the first, which reads
- * the database file alone. https://sqlite.org/walformat.html#wal_locks
+ * The bytes of the -shm file that readers lock, one for each read mark. That of the first reads the
+ * database file alone, as it was when the WAL was empty: nothing can be moved into it meanwhile.
+ * https://sqlite.org/walformat.html#wal_locks
  */
-const FIRST_MARK = 124;
+const FIRST_MARK = 123;
 const LAST_MARK = 127;
 
 /**
  * The processes that read from the WAL now, by the kernel's list of locks, which only Linux has;
  * undefined where nobody can tell.
  */
-export function otherReaders(file: string): number[] | undefined {
+function otherReaders(file: string): number[] | undefined {
   let locks: string;
   let inode: number;
   try {
@@ -30,4 +32,31 @@ export function otherReaders(file: string): number[] | undefined {
     if (Number(pid) !== process.pid) readers.add(Number(pid));
   }
   return [...readers];
+}
+
+/** The other processes that read from the WAL, each with how long this one has known of it. */
+export class OtherReaders {
+  readonly #file: string;
+  #since = new Map<number, number>();
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  pins(now: number): Pin[] {
+    const pids = otherReaders(this.#file) ?? [];
+    const since = new Map(pids.map((pid) => [pid, this.#since.get(pid) ?? now]));
+    this.#since = since;
+    return [...since].map(([pid, first]) => ({
+      kind: 'process',
+      pid,
+      ageMs: now - first,
+      openedAt: '',
+    }));
+  }
+
+  /** None of them is in the way. */
+  forget(): void {
+    this.#since.clear();
+  }
 }
