@@ -93,7 +93,7 @@ export class MigrationRun {
   }
 
   async #alone<R>(route: Route, query: CompiledQuery): Promise<StatementResult<R>> {
-    if (route.pragma === 'foreign_keys' && this.#open && this.#changed) {
+    if (route.setting === 'foreign_keys' && this.#open && this.#changed) {
       this.#keys = query;
       return { rows: [], changes: 0, lastInsertRowid: 0 };
     }

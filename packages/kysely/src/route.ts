@@ -10,7 +10,9 @@ export interface Route {
   readonly asksChanges: boolean;
   /** A write that says RETURNING gives rows, and no counts, as better-sqlite3's `all` does. */
   readonly returning: boolean;
-  /** The setting that it changes, in lower case. */
+  /** The setting of its connection that it changes. */
+  readonly setting: string | undefined;
+  /** The PRAGMA that it gives an argument, in lower case. */
   readonly pragma: string | undefined;
   /** It tells what a setting of the connection is. */
   readonly tellsPragma: boolean;
@@ -20,7 +22,7 @@ const ROWID = /\blast_insert_rowid\s*\(/i;
 const CHANGES = /\b(?:total_)?changes\s*\(/i;
 const TEMP_SCHEMA = /\btemp["'`\]]?\s*\.|\bsqlite_temp_(?:master|schema)\b/i;
 const TEMP = /\btemp(?:orary)?\b/i;
-const SETTING = /^[\s;]*pragma\s+(?:\w+\s*\.\s*)?(\w+)\s*[=(]/i;
+const PRAGMA = /^[\s;]*pragma\s+(?:\w+\s*\.\s*)?(\w+)\s*[=(]/i;
 
 /** Texts whose routes are kept, and how long such a text may be. */
 const MOST = 2000;
@@ -28,17 +30,18 @@ const LONGEST = 10_000;
 const routes = new Map<string, Route>();
 
 function look(sql: string): Route {
-  const { kind, schema } = classify(sql);
+  const { kind, schema, setting } = classify(sql);
   const temporary = TEMP_SCHEMA.test(sql) || (schema && TEMP.test(sql));
   const asksRowid = ROWID.test(sql);
   const asksChanges = CHANGES.test(sql);
-  const pragma = kind === 'alone' ? SETTING.exec(sql)?.[1]?.toLowerCase() : undefined;
+  const pragma = kind === 'alone' ? PRAGMA.exec(sql)?.[1]?.toLowerCase() : undefined;
   return {
     kind,
     needsSession: temporary || (kind !== 'read' && kind !== 'write'),
     asksRowid,
     asksChanges,
     returning: kind === 'write' && /\breturning\b/i.test(sql),
+    setting,
     pragma,
     tellsPragma: kind === 'alone' && pragma === undefined && /^[\s;]*pragma\b/i.test(sql),
   };

@@ -3,29 +3,6 @@ import { PoolError } from '@poolite/core';
 import type { LastWrite } from './result.js';
 import type { Route } from './route.js';
 
-/** Settings that a session may change for itself: the next one must not meet them. */
-const RESTORED: ReadonlySet<string> = new Set([
-  'automatic_index',
-  'cache_size',
-  'cache_spill',
-  'cell_size_check',
-  'checkpoint_fullfsync',
-  'foreign_keys',
-  'fullfsync',
-  'ignore_check_constraints',
-  'legacy_alter_table',
-  'query_only',
-  'read_uncommitted',
-  'recursive_triggers',
-  'reverse_unordered_selects',
-  'secure_delete',
-  'synchronous',
-  'temp_store',
-  'threads',
-  'trusted_schema',
-  'writable_schema',
-]);
-
 type Parameters = readonly unknown[];
 
 /** A connection of the pool, held: what it keeps for itself is there until it is released. */
@@ -34,6 +11,7 @@ export class Session {
   /** Whether it holds more than a transaction: then it outlives the transaction. */
   kept = false;
   readonly #pool: Pool;
+  /** Settings that were changed, with their values before: the next session must not meet them. */
   readonly #before = new Map<string, unknown>();
   #seeded = false;
 
@@ -44,10 +22,10 @@ export class Session {
 
   async run<R>(route: Route, sql: string, parameters: Parameters): Promise<StatementResult<R>> {
     if (route.needsSession) this.kept = true;
-    const { pragma } = route;
-    if (pragma !== undefined && RESTORED.has(pragma) && !this.#before.has(pragma)) {
-      const values = await this.lease.values(`PRAGMA ${pragma}`);
-      this.#before.set(pragma, values[0]?.[0]);
+    const { setting } = route;
+    if (setting !== undefined && !this.#before.has(setting)) {
+      const values = await this.lease.values(`PRAGMA ${setting}`);
+      this.#before.set(setting, values[0]?.[0]);
     }
     return this.lease.query<R>(sql, parameters as never);
   }
@@ -93,8 +71,8 @@ export class Session {
     const statements: string[] = [];
     // Some settings are not changed inside a transaction.
     if (lease.inTransaction) statements.push('ROLLBACK');
-    for (const [pragma, value] of this.#before) {
-      if (value !== undefined) statements.push(`PRAGMA ${pragma} = ${String(value)}`);
+    for (const [setting, value] of this.#before) {
+      if (value !== undefined) statements.push(`PRAGMA ${setting} = ${String(value)}`);
     }
     if (this.#seeded) {
       statements.push('DROP TABLE IF EXISTS temp.poolite_rowid');

@@ -17,31 +17,6 @@ export interface Route {
   readonly refusal: string | undefined;
 }
 
-/** What one connection may set for itself, and what is set back when it is given back. */
-const SETTINGS: ReadonlySet<string> = new Set([
-  'analysis_limit',
-  'automatic_index',
-  'cache_size',
-  'cache_spill',
-  'cell_size_check',
-  'checkpoint_fullfsync',
-  'foreign_keys',
-  'fullfsync',
-  'ignore_check_constraints',
-  'legacy_alter_table',
-  'mmap_size',
-  'query_only',
-  'read_uncommitted',
-  'recursive_triggers',
-  'reverse_unordered_selects',
-  'secure_delete',
-  'synchronous',
-  'temp_store',
-  'threads',
-  'trusted_schema',
-  'writable_schema',
-]);
-
 /** Settings that concern writing alone, which one connection does. */
 export const WRITER_SETTINGS: ReadonlySet<string> = new Set([
   'foreign_keys',
@@ -80,11 +55,10 @@ export function routeOf(sql: string): Route {
 }
 
 function look(sql: string): Route {
-  const { kind, schema } = classify(sql);
+  const { kind, schema, setting } = classify(sql);
   const pragma = kind === 'alone' ? PRAGMA.exec(sql) : null;
   const name = pragma?.[1]?.toLowerCase() ?? '';
   const changes = pragma?.[2] !== undefined;
-  const setting = changes && SETTINGS.has(name) ? name : undefined;
   const leaves = leavings(sql, kind, schema);
   return {
     kind,

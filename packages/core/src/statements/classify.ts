@@ -1,4 +1,4 @@
-import { isReadingPragma } from './pragmas.js';
+import { changedSetting, isReadingPragma } from './pragmas.js';
 import { Tokens } from './tokens.js';
 
 /** What a statement asks of the pool. */
@@ -35,6 +35,11 @@ export interface Classification {
   readonly schema: boolean;
   /** Whether it may undo, or make fail, the transaction it runs in; true too often, never too rarely. */
   readonly mayRollback: boolean;
+  /**
+   * The setting of its own connection that a PRAGMA changes, in lower case: whoever held that
+   * connection sets it back before somebody else has it. https://sqlite.org/pragma.html
+   */
+  readonly setting: string | undefined;
   /** The named parameters without prefix, in order of first occurrence; undefined when none. */
   readonly parameters: readonly string[] | undefined;
 }
@@ -100,6 +105,15 @@ class ClassifiedText implements Classification {
   get mayRollback(): boolean {
     this.#mayRollback ??= saysRollback(this.#sql);
     return this.#mayRollback;
+  }
+
+  get setting(): string | undefined {
+    if (this.kind !== 'alone') return undefined;
+    const tokens = new Tokens(this.#sql);
+    // EXPLAIN too: many a PRAGMA acts while it is prepared.
+    while (tokens.next() !== 'end')
+      if (tokens.keyword() === 'PRAGMA') return changedSetting(tokens);
+    return undefined;
   }
 
   get parameters(): readonly string[] | undefined {

@@ -88,7 +88,7 @@ export class Tokens {
   }
 
   /** Whether the current token is this one character. */
-  is(mark: '(' | ')' | ';' | '.' | ','): boolean {
+  is(mark: '(' | ')' | ';' | '.' | ',' | '='): boolean {
     return this.type === 'mark' && this.#sql[this.start] === mark;
   }
 

@@ -19,6 +19,21 @@ test.each([
 });
 
 test.each([
+  ['PRAGMA foreign_keys = OFF', 'foreign_keys'],
+  ['pragma Foreign_Keys(0)', 'foreign_keys'],
+  ['/* why */ PRAGMA main . "cache_size" = 10', 'cache_size'],
+  ['; -- why\nPRAGMA [query_only]=1', 'query_only'],
+  ['EXPLAIN PRAGMA synchronous = 0', 'synchronous'],
+  ['PRAGMA foreign_keys', undefined],
+  ['PRAGMA wal_checkpoint(TRUNCATE)', undefined],
+  ['PRAGMA user_version = 3', undefined],
+  ["ATTACH 'PRAGMA foreign_keys = 0' AS x", undefined],
+  ['SELECT foreign_keys FROM pragma_foreign_keys', undefined],
+])('%s changes the setting %s', (sql, setting) => {
+  expect(classify(sql).setting).toBe(setting);
+});
+
+test.each([
   ['CREATE TEMP TABLE u (a)', true],
   ['DROP INDEX i', true],
   ['ALTER TABLE t RENAME TO u', true],
