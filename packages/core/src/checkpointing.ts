@@ -23,7 +23,7 @@ export function newCheckpoints(database: Database, holders: Holders): Checkpoint
   const { readers, writer, events } = database;
   if (!hasWal(database) || settings === 'hands-off' || readers === undefined) return undefined;
   return new Checkpoints(settings, connection, {
-    walBytes: () => database.walBytes(),
+    walBytes: () => database.wal.largest(),
     pins: () => pins(database, holders),
     hold: (level) => {
       if (database.inline !== undefined) database.inline.held = level === 'all';

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { Deadlines } from './deadlines.js';
 import { PoolError, shorten } from './errors.js';
 import { channels } from './observing/channels.js';
@@ -15,12 +14,13 @@ import { type BoundParams, checkParams, ownedParams } from './statements/params.
 import type { CallOptions, IterateOptions } from './surface.js';
 import { isMemory, loadSetup } from './threads/connection.js';
 import { lostError } from './threads/failure.js';
-import type { Role } from './threads/protocol.js';
+import type { OpenedInfo, Role } from './threads/protocol.js';
 import { failureOf } from './threads/rows.js';
 import type { Backups } from './upkeep/backups/backups.js';
 import { Anchor } from './upkeep/checkpoints/anchor.js';
 import type { Checkpoints } from './upkeep/checkpoints/checkpoints.js';
 import type { Replication } from './upkeep/litestream/replicate.js';
+import { WalFiles } from './wal-files.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 
@@ -43,6 +43,7 @@ export class Database {
   inline: InlineReader | undefined;
   /** What keeps the WAL small, where the pool does that. */
   checkpoints: Checkpoints | undefined;
+  readonly wal: WalFiles;
   /** Backups; there as soon as it is made. */
   backups: Backups | undefined;
   /** Checkpoints by hand that are not answered. */
@@ -72,6 +73,7 @@ export class Database {
     this.options = options;
     const { connection } = options;
     this.isMemory = isMemory(options.file);
+    this.wal = new WalFiles(connection.file);
     let setReady: (outcome: Promise<void> | undefined) => void = () => {};
     this.ready = new Promise((resolve) => {
       setReady = resolve as typeof setReady;
@@ -88,7 +90,7 @@ export class Database {
       new Int32Array(new SharedArrayBuffer(4)),
       {
         started: (thread) => openWhen(prepared, thread),
-        opened: () => this.#writerOpened(),
+        opened: (info) => this.#writerOpened(info),
         failed: (failure) => this.fail(openError(failure, options)),
         lost: (cause) => this.#lost('writer', 0, cause),
         busyRetries: (retries) => this.#busy(retries),
@@ -278,16 +280,8 @@ export class Database {
     this.deadlines.close();
   }
 
-  walBytes(): number {
-    try {
-      return statSync(`${this.options.connection.file}-wal`).size;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-      throw error;
-    }
-  }
-
-  #writerOpened(): void {
+  #writerOpened({ attached }: OpenedInfo): void {
+    this.wal.attached = attached;
     this.#lostInARow = 0;
     if (this.readers === undefined) return this.#opened();
     if (this.state === 'opening') this.readers.open();

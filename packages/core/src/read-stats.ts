@@ -41,7 +41,7 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     },
     busyRetries: counts.busyRetries,
     threadsLost: counts.threadsLost,
-    walBytes: isMemory ? 0 : database.walBytes(),
+    walBytes: isMemory ? 0 : database.wal.bytes(),
     replication: database.replication?.stats(),
     checkpoints: database.checkpoints?.stats() ?? noCheckpoints(),
     backups: (database.backups as Backups).read(),

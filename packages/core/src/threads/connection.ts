@@ -74,6 +74,10 @@ function checkVersion(driver: string): string {
   return row.version;
 }
 
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
 /** A prepared statement with the mode it was last put into. */
 export class Prepared {
   readonly statement: SqliteStatement;
@@ -192,7 +196,15 @@ export class Connection {
   /** The names of all databases, quoted; the temporary one may not be there yet. */
   #schemas(): string[] {
     const names = (this.pragma('database_list') as { name: string }[]).map((row) => row.name);
-    return [...new Set(['temp', ...names])].map((name) => `"${name.replaceAll('"', '""')}"`);
+    return [...new Set(['temp', ...names])].map(quoted);
+  }
+
+  /** The databases that are attached now, each with its name, quoted, and its file. */
+  attached(): { schema: string; file: string }[] {
+    const list = this.pragma('database_list') as { name: string; file: string }[];
+    return list
+      .filter(({ name, file }) => name !== 'main' && name !== 'temp' && file !== '')
+      .map(({ name, file }) => ({ schema: quoted(name), file }));
   }
 
   prepared(id: number, sql: string): Prepared {

@@ -179,6 +179,8 @@ export interface Failure {
 export interface OpenedInfo {
   sqliteVersion: string;
   journalMode: string;
+  /** The files that it attaches. */
+  attached: string[];
 }
 
 /** What a checkpoint found and did: https://sqlite.org/pragma.html#pragma_wal_checkpoint */
@@ -191,6 +193,8 @@ export interface CheckpointOutcome {
   moved: number;
   /** Bytes of one page. */
   pageSize: number;
+  /** Bytes that are in use of the largest WAL of an attached database. */
+  besideBytes: number;
   /** How long it took, in ms. */
   ms: number;
 }

@@ -101,7 +101,7 @@ export class ReaderThread {
   #open(): void {
     this.#connection = this.#new();
     const sqliteVersion = this.#connection.sqliteVersion;
-    this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode: '' } });
+    this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode: '', attached: [] } });
   }
 
   #forget(ids: readonly number[]): void {

@@ -61,7 +61,10 @@ export class UpkeepThread {
     }
     this.#connection = connection;
     const { sqliteVersion } = connection;
-    this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode: 'wal' } });
+    this.#outbox.push({
+      type: 'opened',
+      info: { sqliteVersion, journalMode: 'wal', attached: [] },
+    });
   }
 
   #checkpoint(command: Command & { type: 'checkpoint' }): void {

@@ -118,7 +118,8 @@ export class WriterThread {
         transactions: new TransactionRun(tools, this.#outbox),
       };
       const { sqliteVersion } = connection;
-      this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode } });
+      const attached = connection.attached().map(({ file }) => file);
+      this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode, attached } });
     } catch (error) {
       connection.close();
       throw error;

@@ -17,7 +17,7 @@ export interface CheckpointSettings {
 }
 
 export interface CheckpointsOwner extends Omit<ResetOwner, 'waiting' | 'moved'>, KeeperOwner {
-  /** The size of the WAL file. */
+  /** The size of the WAL file; where databases are attached, of the largest. */
   walBytes(): number;
   /** So many ms shall pass between two groups of writes. */
   brake(ms: number): void;
@@ -302,7 +302,7 @@ export class Checkpoints {
   }
 
   /** What a checkpoint told of the WAL; returns how many bytes of it are in use. */
-  #learn({ log, checkpointed, pageSize }: CheckpointOutcome): number {
+  #learn({ log, checkpointed, pageSize, besideBytes }: CheckpointOutcome): number {
     this.#pageSize = pageSize;
     // Another process checkpoints at this moment: it knows.
     if (log < 0) return this.#bytes();
@@ -313,7 +313,8 @@ export class Checkpoints {
     else if (left >= this.#least) this.#least = left + this.#settings.walPages;
     // After RESTART nothing tells, before the next write, that this will begin anew.
     if (log !== this.#emptyAt) this.#emptyAt = -1;
-    const bytes = this.#emptyAt < 0 ? log * (pageSize + FRAME_HEADER) : 0;
+    const own = this.#emptyAt < 0 ? log * (pageSize + FRAME_HEADER) : 0;
+    const bytes = Math.max(own, besideBytes);
     this.#known = { bytes, size: this.#owner.walBytes() };
     return bytes;
   }
