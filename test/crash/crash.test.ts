@@ -89,6 +89,7 @@ function stored(file: string) {
 
 describe.each(['full', 'normal'])(
   'a process that is killed while it writes, synchronous %s',
+  { retry: 0 },
   (mode) => {
     it(
       'has stored all that was answered, once, in order, and nothing by half',

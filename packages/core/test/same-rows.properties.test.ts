@@ -41,7 +41,7 @@ describe.each<{ integers: Integers; inlineReads: 'auto' | 'off' }>([
   { integers: 'bigint', inlineReads: 'auto' },
   { integers: 'auto', inlineReads: 'auto' },
   { integers: 'auto', inlineReads: 'off' },
-])('a pool with %o', (options) => {
+])('a pool with %o', { retry: 0 }, (options) => {
   test(
     'gives what better-sqlite3 gives, for every statement and method',
     async () => {

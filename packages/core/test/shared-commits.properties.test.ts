@@ -221,7 +221,7 @@ async function check(pool: Pool, observer: Database.Database, plan: Plan[], defe
   expect(observer.pragma('foreign_key_check')).toEqual([]);
 }
 
-describe('many small transactions at once are as if one ran after the other', () => {
+describe('many small transactions at once are as if one ran after the other', { retry: 0 }, () => {
   test.each<[schema: string, foreignKey: string, deferring: string, shareCommits: boolean]>([
     ['that lets them share commits', '', 'PRAGMA defer_foreign_keys = ON', true],
     ['with a deferred foreign key', 'DEFERRABLE INITIALLY DEFERRED', '', true],
