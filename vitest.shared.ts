@@ -13,9 +13,9 @@ export function project(name: string) {
       // These only end what hangs: no test may need more than seconds, but a busy machine does.
       testTimeout: 120_000,
       hookTimeout: 120_000,
-      // CI's machine is shared: who fails there is tried once more, and named at the end if that
+      // CI's machine is shared: what fails there is tried once more, and named at the end if that
       // passes. What tries promises at random (crashes, properties) says `retry: 0`.
-      retry: process.env.CI === undefined ? 0 : 1,
+      retry: Number(process.env.TEST_RETRY ?? 0),
       expect: { poll: { timeout: 60_000, interval: 20 } },
     },
   });
