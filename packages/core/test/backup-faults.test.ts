@@ -15,6 +15,7 @@ import {
 import { Child } from './support/child.ts';
 import { failure, freshFile, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
+import { shownRandom } from './support/random.ts';
 
 refuseUnhandled();
 
@@ -79,13 +80,7 @@ test('what a process that lives is working on is never removed, however old it l
 });
 
 test('killed at any moment, there is the whole backup of before or a new one', async () => {
-  const seed = Math.floor(Math.random() * 1e9);
-  console.log(`seed ${seed}`);
-  let state = seed;
-  const random = () => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-    return state / 2 ** 31;
-  };
+  const random = shownRandom();
   const file = freshFile('app.db');
   const folder = dirname(file);
   const pool = await bank(file, 6);

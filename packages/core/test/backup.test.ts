@@ -1,21 +1,19 @@
 import {
   chmodSync,
   existsSync,
-  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type BackupProgress, PoolError, verifyBackup } from '@poolite/core';
+import { type BackupProgress, verifyBackup } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ACCOUNTS, bank, CENTS, inspect, moveMoney } from './support/backups.ts';
+import { ACCOUNTS, bank, CENTS, inspect, moveMoney, smallBank } from './support/backups.ts';
 import { runScript } from './support/child.ts';
 import {
   failure,
@@ -29,15 +27,8 @@ import { refuseUnhandled } from './support/observer.ts';
 
 refuseUnhandled();
 
-/** A pool with some rows, and its folder. */
-async function small() {
-  const file = freshFile('app.db');
-  const pool = await bank(file, 1);
-  return { pool, file, folder: dirname(file) };
-}
-
 test('a backup has every row, is a file of its own, and says what it is', async () => {
-  const { pool, folder } = await small();
+  const { pool, folder } = await smallBank();
   const target = join(folder, 'backup.sqlite');
   const made = await pool.backup(target);
   expect(made).toMatchObject({
@@ -61,7 +52,7 @@ test('a backup has every row, is a file of its own, and says what it is', async 
 });
 
 test('a backup can be read where its folder cannot be written', async () => {
-  const { pool, folder } = await small();
+  const { pool, folder } = await smallBank();
   const target = join(folder, 'backup.sqlite');
   await pool.backup(target);
   const db = new Database(target, { readonly: true });
@@ -110,7 +101,7 @@ test('writes go on during the copy, which never begins anew', async () => {
 });
 
 test('a backup has what was written before it, awaited or not, and nothing that came later', async () => {
-  const { pool, folder } = await small();
+  const { pool, folder } = await smallBank();
   const target = join(folder, 'backup.sqlite');
   const before = pool.run('INSERT INTO ballast (id, bytes) VALUES (5000, NULL)');
   const made = pool.backup(target, {
@@ -152,7 +143,7 @@ test.runIf(process.platform === 'linux')('only the thread of the copy steps back
 });
 
 test('progress begins with everything and ends with nothing left', async () => {
-  const { pool, folder } = await small();
+  const { pool, folder } = await smallBank();
   const told: BackupProgress[] = [];
   const { pages } = await pool.backup(join(folder, 'b'), { onProgress: (each) => told.push(each) });
   expect(told[0]).toEqual({ totalPages: pages, remainingPages: pages });
@@ -169,7 +160,7 @@ test('pace is kept', async () => {
 
 describe.each(['gzip', 'zstd'] as const)('compressed by %s', (compress) => {
   test('it is smaller, is verified, and is damaged when a byte of it changes', async () => {
-    const { pool, folder } = await small();
+    const { pool, folder } = await smallBank();
     await pool.exec('INSERT INTO ballast (bytes) VALUES (zeroblob(1000000))');
     const target = join(folder, 'backup');
     const made = await pool.backup(target, { compress });
@@ -193,7 +184,7 @@ describe.each(['gzip', 'zstd'] as const)('compressed by %s', (compress) => {
 });
 
 test('an existing file is replaced at once, also where a link leads to it', async () => {
-  const { pool, folder } = await small();
+  const { pool, folder } = await smallBank();
   const target = join(folder, 'backup.sqlite');
   writeFileSync(target, 'what was there before');
   mkdirSync(join(folder, 'elsewhere'));
@@ -214,7 +205,7 @@ test('an existing file is replaced at once, also where a link leads to it', asyn
 });
 
 test('a backup is for those who may read the database, and nobody else', async () => {
-  const { pool, file, folder } = await small();
+  const { pool, file, folder } = await smallBank();
   chmodSync(file, 0o640);
   for (const compress of [false, 'gzip'] as const) {
     const target = join(folder, `backup-${compress}`);
@@ -223,156 +214,8 @@ test('a backup is for those who may read the database, and nobody else', async (
   }
 });
 
-const wrongTargets: Record<
-  string,
-  [target: (folder: string) => string, code: string, says: RegExp]
-> = {
-  'the database itself': [
-    (folder) => join(folder, 'app.db'),
-    'POOL_MISUSE',
-    /is the database itself/,
-  ],
-  'its WAL': [(folder) => join(folder, 'app.db-wal'), 'POOL_MISUSE', /is the database itself/],
-  'a link to it': [
-    (folder) => {
-      symlinkSync(join(folder, 'app.db'), join(folder, 'link'));
-      return join(folder, 'link');
-    },
-    'POOL_MISUSE',
-    /is the database itself/,
-  ],
-  'its second name': [
-    (folder) => {
-      linkSync(join(folder, 'app.db'), join(folder, 'name'));
-      return join(folder, 'name');
-    },
-    'POOL_MISUSE',
-    /is the database itself/,
-  ],
-  'a folder': [(folder) => folder, 'POOL_MISUSE', /is a folder: name a file in it/],
-  'a missing folder': [
-    (folder) => join(folder, 'no', 'b'),
-    'POOL_BACKUP',
-    /does not exist: create it/,
-  ],
-  'a file for a folder': [
-    (folder) => join(folder, 'app.db', 'b'),
-    'POOL_BACKUP',
-    /app\.db is not a folder/,
-  ],
-  'a device': [() => '/dev/null', 'POOL_MISUSE', /is not a regular file/],
-  'a link to nowhere': [
-    (folder) => {
-      symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
-      return join(folder, 'link');
-    },
-    'POOL_MISUSE',
-    /leads nowhere/,
-  ],
-  'another database in use': [
-    (folder) => {
-      const db = new Database(join(folder, 'other.db'));
-      db.pragma('journal_mode = WAL');
-      db.exec('CREATE TABLE t (id)');
-      onTestFinished(() => {
-        db.close();
-      });
-      return join(folder, 'other.db');
-    },
-    'POOL_MISUSE',
-    /use restoreBackup/,
-  ],
-  'no name': [() => '', 'POOL_OPTIONS', /must be the path of a file/],
-};
-
-test.each(Object.entries(wrongTargets))(
-  'to %s: refused, nothing left',
-  async (_, [make, code, says]) => {
-    const { pool, folder } = await small();
-    const target = make(folder);
-    const before = readdirSync(folder).sort();
-    const error = await failure(pool.backup(target));
-    expect(PoolError.is(error)).toBe(true);
-    expect(error.code).toBe(code);
-    expect(error.message).toMatch(says);
-    expect(error.stack).toContain('backup.test.ts');
-    expect(readdirSync(folder).sort()).toEqual(before);
-    expect(await pool.get('PRAGMA integrity_check')).toEqual({ integrity_check: 'ok' });
-  },
-);
-
-test.each([
-  [{ pase: 1 }, "unknown option 'pase' of backup"],
-  [{ pace: 0 }, "option 'pace' must be a number of MB/s above 0, not 0"],
-  [{ verify: 'fast' }, "option 'verify' must be 'quick' or 'full', not \"fast\""],
-  [{ compress: 'zip' }, "option 'compress' must be 'gzip' or 'zstd'"],
-  [{ onProgress: 1 }, "option 'onProgress' must be a function"],
-  [{ signal: {} }, "option 'signal' must be an AbortSignal"],
-])('the options %j are refused', async (options, says) => {
-  const { pool, folder } = await small();
-  const error = await failure(pool.backup(join(folder, 'b'), options as never));
-  expect(error.code).toBe('POOL_OPTIONS');
-  expect(error.message).toContain(says);
-});
-
-test('an aborted backup leaves nothing, at any moment of it', async () => {
-  const file = freshFile('app.db');
-  const pool = await bank(file, 6);
-  const folder = dirname(file);
-  const before = readdirSync(folder).sort();
-  const target = join(folder, 'backup');
-  const reason = new Error('enough');
-  expect(await outcome(pool.backup(target, { signal: AbortSignal.abort() }))).toBe('POOL_ABORTED');
-  /** Gives a backup up when no more than this share of it remains; its error, if it has one. */
-  const givenUp = (share: number) => {
-    const controller = new AbortController();
-    const backup = pool.backup(target, {
-      signal: controller.signal,
-      compress: 'gzip',
-      pace: 60,
-      onProgress: ({ totalPages, remainingPages }) => {
-        if (remainingPages <= totalPages * share) controller.abort(reason);
-      },
-    });
-    return backup.then(
-      () => undefined,
-      (error: Error & { code?: string }) => error,
-    );
-  };
-  for (const share of [1, 0.5, 0]) {
-    let error = await givenUp(share);
-    // Where a report comes late, the backup is in place already, and whole.
-    while (error === undefined) {
-      expect((await verifyBackup(target)).verdict).toBe('ok');
-      rmSync(target);
-      error = await givenUp(share);
-    }
-    expect([error.code, error.cause]).toEqual(['POOL_ABORTED', reason]);
-    expect(readdirSync(folder).sort()).toEqual(before);
-  }
-  expect(pool.stats().backups).toMatchObject({ made: 0, failed: 0, givenUp: 3, running: 0 });
-});
-
-const reason = new Error('no more');
-
-test.each([
-  [
-    'throws',
-    () => {
-      throw reason;
-    },
-  ],
-  ['rejects with', () => Promise.reject(reason) as unknown as undefined],
-])('what onProgress %s ends the backup, and is its error', async (_, onProgress) => {
-  const { pool, folder } = await small();
-  // It is told at the end too, where nothing can be given up; here there is time for the first.
-  const backup = pool.backup(join(folder, 'b'), { onProgress, pace: 0.1 });
-  expect(await failure(backup)).toBe(reason);
-  expect(readdirSync(folder)).not.toContain('b');
-});
-
 test('rows without their parents are told, and the backup is kept', async () => {
-  const { pool, folder } = await small();
+  const { pool, folder } = await smallBank();
   await pool.exec(`
     PRAGMA foreign_keys = OFF;
     CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES account (id));
@@ -461,7 +304,7 @@ test.each([':memory:', ''])('a database in memory (%j) is copied too', async (na
 });
 
 test('a readonly pool makes backups, and so does a snapshot of one that is busy', async () => {
-  const { pool, file, folder } = await small();
+  const { pool, file, folder } = await smallBank();
   const reading = openPool(file, { readonly: true });
   expect((await reading.backup(join(folder, 'b1'))).verdict).toBe('ok');
   await pool.transaction(async (tx) => {
@@ -479,61 +322,4 @@ test('integers as bigints and pragmas of the user do not disturb it', async () =
   );
   const { pages, verdict } = await pool.backup(join(dirname(file), 'b'));
   expect([pages, verdict]).toEqual([2, 'ok']);
-});
-
-test('a backup that keeps the WAL from shrinking is named, with where it was called', async () => {
-  const file = freshFile('app.db');
-  await (await bank(file, 3)).close();
-  const checkpoint = { walLimit: 65_536, holdLimit: 50 };
-  const pool = openPool(file, { readers: 1, checkpoint });
-  const kinds = new Set<string>();
-  const controller = new AbortController();
-  pool.on('walPinned', ({ pins }) => {
-    for (const { kind, openedAt } of pins) {
-      kinds.add(kind);
-      if (kind === 'backup' && openedAt.includes('backup.test.ts')) controller.abort();
-    }
-  });
-  const { signal } = controller;
-  const ended = outcome(pool.backup(join(dirname(file), 'b'), { pace: 0.1, signal }));
-  for (let id = 1; !signal.aborted; id = (id % 300) + 1) {
-    await pool.run('UPDATE ballast SET bytes = randomblob(10000) WHERE id = ?', [id]);
-  }
-  expect(await ended).toBe('POOL_ABORTED');
-  expect([...kinds]).toContain('backup');
-});
-
-test('close waits for a backup; when that takes too long, or by force, it is given up', async () => {
-  for (const [options, code] of [
-    [{ timeout: 600_000 }, 'resolved'],
-    [{ timeout: 50 }, 'POOL_CLOSED'],
-    [{ force: true }, 'POOL_CLOSED'],
-  ] as const) {
-    const file = freshFile('app.db');
-    const pool = await bank(file, 4);
-    let begun = () => {};
-    const beginning = new Promise<void>((resolve) => {
-      begun = resolve;
-    });
-    const pace = code === 'resolved' ? 20 : 0.1;
-    const backup = pool.backup(join(dirname(file), 'b'), { pace, onProgress: begun });
-    const ended = outcome(backup);
-    await beginning;
-    await pool.close(options);
-    expect(await ended).toBe(code);
-    const kept = code === 'resolved' ? ['app.db', 'b'] : ['app.db'];
-    expect(readdirSync(dirname(file)).sort()).toEqual(kept);
-  }
-});
-
-test('after close there are no backups', async () => {
-  const { pool, folder } = await small();
-  await pool.close();
-  expect(await outcome(pool.backup(join(folder, 'b')))).toBe('POOL_CLOSED');
-  expect(() => pool.backups).toThrow(/closed/);
-});
-
-test('a file that cannot be opened has no backup, and the reason is its own', async () => {
-  const pool = openPool('/nowhere/app.db');
-  expect(await outcome(pool.backup(join(freshFolder(), 'b')))).toBe('SQLITE_CANTOPEN');
 });

@@ -1,26 +1,21 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Lease, Pool } from '@poolite/core';
-import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { Gate, observe, refuseUnhandled, turn } from './support/observer.ts';
+import { Gate, refuseUnhandled, turn } from './support/observer.ts';
+import { INSERT, ONE_COLUMN, openNumbers } from './support/table.ts';
 
 refuseUnhandled();
 
 // A call that waited for itself would wait for ever: the test would not end in time.
 const limits = { acquireTimeout: 0, transactionTimeout: 0 };
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
 
 let pool: Pool;
-let observer: Database.Database;
+let stored: () => unknown[];
 
 beforeEach(async () => {
-  pool = openPool(freshFile(), limits);
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY)');
-  observer = observe(pool);
+  ({ pool, stored } = await openNumbers(ONE_COLUMN, limits));
 });
-
-const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
 
 /** Everything that needs the writer. */
 const WRITES: [what: string, call: (pool: Pool) => Promise<unknown>][] = [

@@ -2,23 +2,21 @@ import { dirname, join } from 'node:path';
 import type { Pool } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { observe, refuseUnhandled } from './support/observer.ts';
+import { failure, openPool, outcome } from './support/folder.ts';
+import { refuseUnhandled } from './support/observer.ts';
+import { openNumbers, range } from './support/table.ts';
 
 refuseUnhandled();
 
 let pool: Pool;
+let stored: () => unknown[];
 let observer: Database.Database;
 
 beforeEach(async () => {
-  pool = openPool(freshFile());
-  await pool.run('CREATE TABLE t (a INTEGER PRIMARY KEY, b)');
-  observer = observe(pool);
+  ({ pool, observer, stored } = await openNumbers());
 });
 
 const insert = (a: number) => pool.run('INSERT INTO t VALUES (?, ?)', [a, a]);
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
-const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
 
 /** Runs something in the midst of groups of writes. */
 async function amid<T>(work: () => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
 import { observe, refuseUnhandled, SLOW } from './support/observer.ts';
+import { range } from './support/table.ts';
 
 refuseUnhandled();
 
@@ -30,7 +31,6 @@ beforeEach(async () => {
 
 const insert = (a: number, b: number | string = a) =>
   pool.run('INSERT INTO t VALUES (?, ?)', [a, b]);
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 const column = (sql: string) => observer.prepare(sql).pluck().all();
 const stored = () => column('SELECT a FROM t WHERE a >= 0 ORDER BY a');
 

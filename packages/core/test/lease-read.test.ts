@@ -1,21 +1,17 @@
 import type { Pool } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { observe, refuseUnhandled } from './support/observer.ts';
+import { failure, outcome } from './support/folder.ts';
+import { refuseUnhandled } from './support/observer.ts';
+import { INSERT, openNumbers, range, WITH_ONE } from './support/table.ts';
 
 refuseUnhandled();
-
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 
 let pool: Pool;
 let observer: Database.Database;
 
 beforeEach(async () => {
-  pool = openPool(freshFile(), { readers: 1 });
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b); INSERT INTO t (a) VALUES (1)');
-  observer = observe(pool);
+  ({ pool, observer } = await openNumbers(WITH_ONE, { readers: 1 }));
 });
 
 describe('a read lease', () => {

@@ -1,31 +1,21 @@
 import type { Lease, Pool, PoolEvents } from '@poolite/core';
-import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { fileOf, Gate, observe, refuseUnhandled, turn } from './support/observer.ts';
+import { failure, openPool, outcome } from './support/folder.ts';
+import { fileOf, Gate, refuseUnhandled, turn } from './support/observer.ts';
+import { INSERT, openNumbers, range, WITH_PARENTS } from './support/table.ts';
 
 refuseUnhandled();
 
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
 const HERE = fileOf(import.meta);
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 
 type Leak = PoolEvents['leak'][0];
 
 let pool: Pool;
-let observer: Database.Database;
+let stored: () => unknown[];
 
 beforeEach(async () => {
-  pool = openPool(freshFile());
-  await pool.exec(`
-    CREATE TABLE t (a INTEGER PRIMARY KEY, b);
-    CREATE TABLE parent (id INTEGER PRIMARY KEY);
-    CREATE TABLE child (p REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-  `);
-  observer = observe(pool);
+  ({ pool, stored } = await openNumbers(WITH_PARENTS));
 });
-
-const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
 
 describe('a write lease', () => {
   test('runs statements of every kind, each stored at once', async () => {

@@ -4,12 +4,11 @@ import { freshFile, openPool } from './support/folder.ts';
 import { inline } from './support/inline.ts';
 import { Gate, refuseUnhandled, SLOW, turn } from './support/observer.ts';
 import { slowPool } from './support/slow.ts';
+import { INSERT, range } from './support/table.ts';
 
 refuseUnhandled();
 
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
 const COUNT = 'SELECT count(*) AS n FROM t';
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 
 async function open(options: PoolOptions = {}): Promise<Pool> {
   const pool = openPool(freshFile(), options);

@@ -17,6 +17,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { age, leftovers, smallDisk } from './support/backups.ts';
 import { Child, OtherConnection } from './support/child.ts';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
+import { shownRandom } from './support/random.ts';
 
 /** A database whose rows all say the same, and a backup of it in which they say something else. */
 async function twoStates(compress: false | 'gzip' | 'zstd' = false) {
@@ -287,13 +288,7 @@ test('a damaged backup is put in place where that is asked for', async () => {
 });
 
 test('killed at any moment, the file is the old database or the backup, whole', async () => {
-  const seed = Math.floor(Math.random() * 1e9);
-  console.log(`seed ${seed}`);
-  let state = seed;
-  const random = () => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-    return state / 2 ** 31;
-  };
+  const random = shownRandom();
   const { file, folder, backup } = await twoStates();
   const old = join(folder, 'old');
   await restoreBackup(backup, join(folder, 'copy.db'));

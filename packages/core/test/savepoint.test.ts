@@ -1,22 +1,19 @@
 import type { Pool, Transaction } from '@poolite/core';
-import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { observe, refuseUnhandled } from './support/observer.ts';
+import { failure, outcome } from './support/folder.ts';
+import { refuseUnhandled } from './support/observer.ts';
+import { openNumbers } from './support/table.ts';
 
 refuseUnhandled();
 
 let pool: Pool;
-let observer: Database.Database;
+let stored: () => unknown[];
 
 beforeEach(async () => {
-  pool = openPool(freshFile());
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b)');
-  observer = observe(pool);
+  ({ pool, stored } = await openNumbers());
 });
 
 const add = (tx: Transaction, a: number) => tx.run('INSERT INTO t VALUES (?, ?)', [a, a]);
-const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
 const boom = new Error('boom');
 
 describe('a savepoint', () => {

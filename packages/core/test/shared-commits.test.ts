@@ -1,14 +1,12 @@
 import type { Pool, Transaction } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { freshFile, openPool, outcome } from './support/folder.ts';
-import { Gate, observe, refuseUnhandled } from './support/observer.ts';
+import { openPool, outcome } from './support/folder.ts';
+import { Gate, refuseUnhandled } from './support/observer.ts';
 import { untilShared } from './support/shared-commits.ts';
+import { INSERT, NUMBERS, openNumbers, range } from './support/table.ts';
 
 refuseUnhandled();
-
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 
 const OR_ROLLBACK = "INSERT OR ROLLBACK INTO t VALUES (-1, 'again')";
 const TAKEN = 'SQLITE_CONSTRAINT_PRIMARYKEY';
@@ -27,10 +25,7 @@ let pool: Pool;
 let observer: Database.Database;
 
 beforeEach(async () => {
-  pool = openPool(freshFile());
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b)');
-  await pool.run("INSERT INTO t VALUES (-1, 'there')");
-  observer = observe(pool);
+  ({ pool, observer } = await openNumbers(`${NUMBERS}; INSERT INTO t VALUES (-1, 'there')`));
 });
 
 const stored = () => observer.prepare('SELECT a FROM t WHERE a >= 0 ORDER BY a').pluck().all();

@@ -1,26 +1,20 @@
 import type { Pool, Transaction } from '@poolite/core';
-import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { fileOf, Gate, observe, refuseUnhandled } from './support/observer.ts';
+import { failure, openPool, outcome } from './support/folder.ts';
+import { fileOf, Gate, refuseUnhandled } from './support/observer.ts';
+import { INSERT, openNumbers, range, WITH_ONE } from './support/table.ts';
 
 refuseUnhandled();
 
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
 const COUNT = 'SELECT count(*) AS n FROM t';
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 const forever = () => new Promise<never>(() => {});
 
 let pool: Pool;
-let observer: Database.Database;
+let stored: () => unknown[];
 
 beforeEach(async () => {
-  pool = openPool(freshFile(), { readers: 1 });
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b); INSERT INTO t (a) VALUES (1)');
-  observer = observe(pool);
+  ({ pool, stored } = await openNumbers(WITH_ONE, { readers: 1 }));
 });
-
-const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
 
 describe('a snapshot', () => {
   test('gives one state to every statement, while writes commit', async () => {

@@ -1,37 +1,17 @@
-import { type Pool, PoolError, type PoolOptions } from '@poolite/core';
+import { PoolError, type PoolOptions } from '@poolite/core';
 import { expect, test } from 'vitest';
-import {
-  allSettled,
-  failure,
-  freshFile,
-  openPool,
-  outcome,
-  writeModule,
-} from './support/folder.ts';
+import { type Deadly, deadlyPool } from './support/deadly.ts';
+import { allSettled, failure, outcome } from './support/folder.ts';
 
-/** SQL functions that end the thread they run on; `die_if` does so where its argument says so. */
-const deadly = `export default (db) => {
-  db.function('die', () => process.exit(7));
-  db.function('die_if', (yes) => (yes ? process.exit(7) : 0));
-};`;
-
-async function deadlyPool(options?: PoolOptions): Promise<{ pool: Pool; lost: string[] }> {
-  const file = freshFile();
-  const setup = writeModule(file, 'deadly.mjs', deadly);
-  // On the calling thread, the functions would end the test itself.
-  const pool = openPool(file, { readers: 1, inlineReads: 'off', setup, ...options });
-  const lost: string[] = [];
-  pool.on('threadLost', ({ role }) => lost.push(role));
-  await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)');
-  await pool.runMany(
-    'INSERT INTO t VALUES (?, ?)',
-    Array.from({ length: 2000 }, (_, i) => [i, `row ${i}`]),
-  );
-  return { pool, lost };
+async function filledPool(options?: PoolOptions): Promise<Deadly> {
+  const deadly = await deadlyPool(options);
+  const rows = Array.from({ length: 2000 }, (_, i) => [i, `row ${i}`]);
+  await deadly.pool.runMany('INSERT INTO t VALUES (?, ?)', rows);
+  return deadly;
 }
 
 test('the read that killed its thread rejects with POOL_THREAD_LOST, and the pool works on', async () => {
-  const { pool, lost } = await deadlyPool();
+  const { pool, lost } = await filledPool();
   const error = await failure(pool.get('SELECT die()'));
   expect(PoolError.is(error)).toBe(true);
   expect(error.code).toBe('POOL_THREAD_LOST');
@@ -46,7 +26,7 @@ test('the read that killed its thread rejects with POOL_THREAD_LOST, and the poo
 
 for (const readers of [1, 2, 4]) {
   test(`reads that waited behind it are run by others (${readers} readers)`, async () => {
-    const { pool } = await deadlyPool({ readers });
+    const { pool } = await filledPool({ readers });
     const read = (id: number) => pool.get<{ id: number }>('SELECT id FROM t WHERE id = ?', [id]);
     const before = Array.from({ length: 300 }, (_, i) => read(i));
     const killer = outcome(pool.get('SELECT die()'));
@@ -63,7 +43,7 @@ for (const readers of [1, 2, 4]) {
 }
 
 test('every one of many deaths in a row is survived', async () => {
-  const { pool, lost } = await deadlyPool({ readers: 2 });
+  const { pool, lost } = await filledPool({ readers: 2 });
   for (let i = 0; i < 12; i++) {
     expect(await outcome(pool.get('SELECT die()'))).toBe('POOL_THREAD_LOST');
     if (i % 3 === 0) expect(await pool.get('SELECT id FROM t WHERE id = 5')).toEqual({ id: 5 });
@@ -73,7 +53,7 @@ test('every one of many deaths in a row is survived', async () => {
 });
 
 test('all readers may die at once', async () => {
-  const { pool } = await deadlyPool({ readers: 4 });
+  const { pool } = await filledPool({ readers: 4 });
   const killers = Array.from({ length: 8 }, () => outcome(pool.get('SELECT die()')));
   const reads = Array.from({ length: 100 }, (_, i) => pool.get('SELECT ? AS i', [i]));
   expect(await Promise.all(reads)).toEqual(reads.map((_, i) => ({ i })));
@@ -81,7 +61,7 @@ test('all readers may die at once', async () => {
 });
 
 test('killers among quick reads of the same text: who did not kill is answered truly', async () => {
-  const { pool } = await deadlyPool({ readers: 2 });
+  const { pool } = await filledPool({ readers: 2 });
   const sql = 'SELECT id, die_if(?) AS alive FROM t WHERE id = ?';
   for (let i = 0; i < 50; i++) await pool.get(sql, [0, i]);
   const kills = (i: number) => i % 97 === 50;
@@ -96,7 +76,7 @@ test('killers among quick reads of the same text: who did not kill is answered t
 });
 
 test('a snapshot whose thread dies rejects, and so does what it is asked afterwards', async () => {
-  const { pool } = await deadlyPool();
+  const { pool } = await filledPool();
   const codes: string[] = [];
   const whole = pool.snapshot(async (tx) => {
     await tx.get('SELECT 1');
@@ -112,7 +92,7 @@ test('a snapshot whose thread dies rejects, and so does what it is asked afterwa
 });
 
 test("snapshots, leases and streams hear of it when another's read killed their thread", async () => {
-  const { pool } = await deadlyPool();
+  const { pool } = await filledPool();
   let go = () => {};
   const killed = new Promise<void>((resolve) => {
     go = resolve;
@@ -157,7 +137,7 @@ test("snapshots, leases and streams hear of it when another's read killed their 
 });
 
 test('a stream whose own statement kills its thread rejects', async () => {
-  const { pool } = await deadlyPool();
+  const { pool } = await filledPool();
   const rows = pool.iterate('SELECT id, die_if(id = 700) FROM t ORDER BY id', [], {
     chunkSize: 100,
   });
@@ -172,7 +152,7 @@ test('a stream whose own statement kills its thread rejects', async () => {
 });
 
 test('a lease that is opening when the thread dies is refused or served, but never lost', async () => {
-  const { pool } = await deadlyPool();
+  const { pool } = await filledPool();
   for (let i = 0; i < 5; i++) {
     const killer = pool.get('SELECT die()');
     const lease = pool.lease('read');
@@ -189,7 +169,7 @@ test('a lease that is opening when the thread dies is refused or served, but nev
 
 test('closing while a thread dies ends', async () => {
   for (const force of [false, true]) {
-    const { pool } = await deadlyPool();
+    const { pool } = await filledPool();
     const killers = [pool.get('SELECT die()'), pool.run('UPDATE t SET who = die() WHERE id = 1')];
     const codes = killers.map(outcome);
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,21 +1,14 @@
 import type { Pool, PoolOptions, Transaction } from '@poolite/core';
-import type Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { fileOf, Gate, observe, refuseUnhandled, turn } from './support/observer.ts';
+import { failure, outcome } from './support/folder.ts';
+import { fileOf, Gate, refuseUnhandled, turn } from './support/observer.ts';
+import { INSERT, ONE_COLUMN, openNumbers } from './support/table.ts';
 
 refuseUnhandled();
 
-const INSERT = 'INSERT INTO t (a) VALUES (?)';
 const HERE = fileOf(import.meta);
 
-async function open(options: PoolOptions): Promise<{ pool: Pool; stored(): unknown[] }> {
-  const pool = openPool(freshFile(), options);
-  await pool.ready();
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY)');
-  const observer: Database.Database = observe(pool);
-  return { pool, stored: () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all() };
-}
+const open = (options: PoolOptions) => openNumbers(ONE_COLUMN, options);
 
 /** Never settles. */
 const forever = () => new Promise<never>(() => {});

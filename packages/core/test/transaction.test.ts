@@ -3,27 +3,21 @@ import type { Pool, Transaction } from '@poolite/core';
 import { PoolError } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-import { Gate, observe, refuseUnhandled, turn } from './support/observer.ts';
+import { failure, outcome } from './support/folder.ts';
+import { Gate, refuseUnhandled, turn } from './support/observer.ts';
+import { openNumbers, range, WITH_PARENTS } from './support/table.ts';
 
 refuseUnhandled();
 
 let pool: Pool;
+let stored: () => unknown[];
 let observer: Database.Database;
 
 beforeEach(async () => {
-  pool = openPool(freshFile());
-  await pool.exec(`
-    CREATE TABLE t (a INTEGER PRIMARY KEY, b);
-    CREATE TABLE parent (id INTEGER PRIMARY KEY);
-    CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-  `);
-  observer = observe(pool);
+  ({ pool, observer, stored } = await openNumbers(WITH_PARENTS));
 });
 
 const INSERT = 'INSERT INTO t VALUES (?, ?)';
-const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
-const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
 
 describe('a transaction', () => {
   test('is committed when its callback returns, with what that returns', async () => {

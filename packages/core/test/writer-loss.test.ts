@@ -1,28 +1,7 @@
-import type { Pool, PoolOptions } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { allSettled, freshFile, openPool, outcome, writeModule } from './support/folder.ts';
-
-const deadly = `export default (db) => {
-  db.function('die', () => process.exit(7));
-  db.function('die_if', (yes) => (yes ? process.exit(7) : 0));
-};`;
-
-interface Deadly {
-  pool: Pool;
-  file: string;
-  lost: string[];
-}
-
-async function deadlyPool(options?: PoolOptions): Promise<Deadly> {
-  const file = freshFile();
-  const setup = writeModule(file, 'deadly.mjs', deadly);
-  const pool = openPool(file, { readers: 1, inlineReads: 'off', setup, ...options });
-  const lost: string[] = [];
-  pool.on('threadLost', ({ role }) => lost.push(role));
-  await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)');
-  return { pool, file, lost };
-}
+import { deadlyPool } from './support/deadly.ts';
+import { allSettled, openPool, outcome } from './support/folder.ts';
 
 /** What is in the file, as another connection sees it. */
 function stored(file: string): number[] {
@@ -269,8 +248,7 @@ test('statements that run alone, and streams on the writer, may kill it', async 
 });
 
 test('a database in memory is gone with its thread, and says so', async () => {
-  const file = freshFile();
-  const setup = writeModule(file, 'deadly.mjs', deadly);
+  const { setup } = await deadlyPool();
   const pool = openPool(':memory:', { setup });
   await pool.exec('CREATE TABLE t (id)');
   await outcome(pool.get('SELECT die()'));

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, utimesSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Pool } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { onTestFinished } from 'vitest';
-import { freshFolder, openPool } from './folder.ts';
+import { freshFile, freshFolder, openPool } from './folder.ts';
 
 export const ACCOUNTS = 100;
 export const CENTS = 1000;
@@ -22,6 +22,12 @@ export async function bank(file: string, megabytes: number): Promise<Pool> {
   const rows = Array.from({ length: megabytes * 100 }, () => [10_000]);
   await pool.runMany('INSERT INTO ballast (bytes) VALUES (randomblob(?))', rows);
   return pool;
+}
+
+/** The same with little beside the accounts, and where it is. */
+export async function smallBank(): Promise<{ pool: Pool; file: string; folder: string }> {
+  const file = freshFile('app.db');
+  return { pool: await bank(file, 1), file, folder: dirname(file) };
 }
 
 /** Callers who move money between accounts until they are stopped; how many moves each made. */
