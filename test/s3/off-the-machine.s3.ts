@@ -5,16 +5,15 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createPool, type Pool, restoreBackup, restoreReplica } from '@poolite/core';
-import Database from 'better-sqlite3';
+import { createPool, restoreBackup, restoreReplica } from '@poolite/core';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { caughtUp, numbers, reaches } from '../../packages/core/test/support/litestream.ts';
 import { missing, type S3Server, startS3Server } from './server.ts';
 
 const BUCKET = 'poolite';
 const SYNC = 500;
 /** What may be missing after a SIGKILL to everything, in ms: two intervals, and a busy machine. */
 const TAIL = 2 * SYNC + 3000;
-const PATIENCE = { timeout: 60_000, interval: 100 };
 
 let server: S3Server;
 let folder = '';
@@ -53,24 +52,6 @@ function replica(path: string) {
     settings: { endpoint, region: 'us-east-1', 'force-path-style': true },
     env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
   };
-}
-
-function numbers(file: string): number[] {
-  const db = new Database(file, { readonly: true });
-  try {
-    expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
-    return db.prepare('SELECT n FROM row ORDER BY n').pluck().all() as number[];
-  } finally {
-    db.close();
-  }
-}
-
-async function reaches(pool: Pool, state: string): Promise<void> {
-  await vi.waitFor(() => expect(pool.stats().replication?.state).toBe(state), PATIENCE);
-}
-
-async function caughtUp(pool: Pool): Promise<void> {
-  await vi.waitFor(() => expect(pool.stats().replication?.lagMs).toBe(0), PATIENCE);
 }
 
 test('backups go to the bucket in parts, are thinned out there, and come back', async () => {

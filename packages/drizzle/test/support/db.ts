@@ -1,11 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPool, type Pool, type PoolOptions } from '@poolite/core';
+import { createPool, type PoolOptions } from '@poolite/core';
 import { drizzle } from '@poolite/drizzle';
 import { type DrizzleConfig, DrizzleQueryError, relations } from 'drizzle-orm';
 import { type AnySQLiteColumn, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
-import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { freshFile, openPool } from '../../../core/test/support/folder.ts';
+
+export { freshFile, freshFolder, openPool } from '../../../core/test/support/folder.ts';
 
 export const owner = sqliteTable('owner', {
   id: integer().primaryKey(),
@@ -35,27 +38,6 @@ export const TABLES = [
   'CREATE TABLE owner (id INTEGER PRIMARY KEY, name TEXT NOT NULL, invited_by INTEGER REFERENCES owner)',
   'CREATE TABLE account (id INTEGER PRIMARY KEY, owner_id INTEGER REFERENCES owner, cents INTEGER NOT NULL DEFAULT 0)',
 ];
-
-/** A folder of the running test's own. */
-export function freshFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'poolite-drizzle-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** The path of a database in a folder of the running test's own: there is no such file yet. */
-export function freshFile(): string {
-  return join(freshFolder(), 'test.db');
-}
-
-/** A machine that is busy with other things may stand still for longer than the defaults allow. */
-const PATIENT: PoolOptions = { acquireTimeout: 120_000, transactionTimeout: 120_000 };
-
-export function openPool(file: string, options?: PoolOptions): Pool {
-  const pool = createPool(file, { ...PATIENT, ...options });
-  onTestFinished(() => pool.close({ force: true }));
-  return pool;
-}
 
 const ROWS = `DELETE FROM account; DELETE FROM owner;
   INSERT INTO owner VALUES (1, 'Ada', NULL), (2, 'Grace', 1);

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createPool, type Pool, type PoolOptions } from '@poolite/core';
+import type { Pool, PoolOptions } from '@poolite/core';
 import { PooliteDialect } from '@poolite/kysely';
 import Database from 'better-sqlite3';
 import { type Generated, Kysely, type KyselyConfig, SqliteDialect, sql } from 'kysely';
 import { onTestFinished } from 'vitest';
+import { freshFile, openPool } from '../../../core/test/support/folder.ts';
+
+export { freshFile, openPool, outcome } from '../../../core/test/support/folder.ts';
 
 export interface Account {
   id: Generated<number>;
@@ -15,22 +15,6 @@ export interface Account {
 
 export interface Tables {
   account: Account;
-}
-
-/** The path of a database in a folder of the running test's own: there is no such file yet. */
-export function freshFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'poolite-kysely-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, 'test.db');
-}
-
-/** A machine that is busy with other things may stand still for longer than the defaults allow. */
-const PATIENT: PoolOptions = { acquireTimeout: 120_000, transactionTimeout: 120_000 };
-
-export function openPool(file: string, options?: PoolOptions): Pool {
-  const pool = createPool(file, { ...PATIENT, ...options });
-  onTestFinished(() => pool.close({ force: true }));
-  return pool;
 }
 
 export function kyselyOn(pool: Pool, config: Partial<KyselyConfig> = {}): Kysely<Tables> {
@@ -82,14 +66,3 @@ export async function count(db: Kysely<Tables>): Promise<number> {
 
 export const lastInsertRowid = sql<{ id: number }>`SELECT last_insert_rowid() AS id`;
 export const changes = sql<{ n: number }>`SELECT changes() AS n`;
-
-/** How a promise ends: its error's code, or 'resolved'. */
-export async function outcome(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return 'resolved';
-  } catch (error) {
-    const { code } = error as { code?: unknown };
-    return typeof code === 'string' ? code : String(error);
-  }
-}

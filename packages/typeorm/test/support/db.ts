@@ -1,11 +1,11 @@
 import 'reflect-metadata';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createPool, type Pool, type PoolOptions } from '@poolite/core';
+import type { Pool, PoolOptions } from '@poolite/core';
 import { PooliteDriver, poolite } from '@poolite/typeorm';
 import { DataSource, type DataSourceOptions, EntitySchema } from 'typeorm';
 import { onTestFinished } from 'vitest';
+import { freshFile } from '../../../core/test/support/folder.ts';
+
+export { freshFile, openPool, outcome } from '../../../core/test/support/folder.ts';
 
 export interface Account {
   id: number;
@@ -22,22 +22,6 @@ export const Account = new EntitySchema<Account>({
     cents: { type: 'integer', default: 0 },
   },
 });
-
-/** The path of a database in a folder of the running test's own: there is no such file yet. */
-export function freshFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'poolite-typeorm-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, 'test.db');
-}
-
-/** A machine that is busy with other things may stand still for longer than the defaults allow. */
-const PATIENT: PoolOptions = { acquireTimeout: 120_000, transactionTimeout: 120_000 };
-
-export function openPool(file: string, options?: PoolOptions): Pool {
-  const pool = createPool(file, { ...PATIENT, ...options });
-  onTestFinished(() => pool.close({ force: true }));
-  return pool;
-}
 
 /** Options of a data source, as a test gives them. */
 export type Options = Partial<Extract<DataSourceOptions, { type: 'better-sqlite3' }>>;
@@ -84,17 +68,6 @@ export const account = (name: string, cents = 0) => ({ name, cents });
 export async function names(source: DataSource): Promise<string[]> {
   const all = await source.getRepository(Account).find({ order: { id: 'ASC' } });
   return all.map(({ name }) => name);
-}
-
-/** How a promise ends: its error's code, or what it says, or 'resolved'. */
-export async function outcome(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return 'resolved';
-  } catch (error) {
-    const { code } = error as { code?: unknown };
-    return typeof code === 'string' ? code : String(error);
-  }
 }
 
 /** A promise, and what settles it: tests wait for one another's steps. */
