@@ -72,7 +72,7 @@ export async function runLoad(
     await sleep(100);
   });
   let asked = 0;
-  const requests = answerRequests(end, () =>
+  const requests = answerRequests(started, end, () =>
     ++asked % 10 === 0 ? store.largest(some().country) : store.find(some().id),
   );
   const query = largest === undefined ? undefined : await timed(() => store.neighbours(largest));

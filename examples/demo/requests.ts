@@ -15,6 +15,7 @@ export interface Answered {
  * the time in which the event loop stood still, and nobody looked, counts.
  */
 export async function answerRequests(
+  from: number,
   end: number,
   answer: () => Promise<unknown>,
 ): Promise<Answered> {
@@ -24,7 +25,7 @@ export async function answerRequests(
     await answer();
     latency.record(Math.max(1, Math.round((performance.now() - due) * 1e6)));
   };
-  let due = performance.now();
+  let due = from;
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {
       const now = Math.min(performance.now(), end);
