@@ -193,6 +193,11 @@ export class Sessions {
     const { deadlines, options: defaults } = this.#database;
     const limit = options.timeout ?? defaults.transactionTimeout;
     this.#held.set(revocable, held);
+    const forget = () => {
+      deadlines.clear(deadline);
+      this.#held.delete(revocable);
+      this.#database.ended();
+    };
     const deadline =
       limit === 0
         ? undefined
@@ -205,12 +210,10 @@ export class Sessions {
                 { cause: opener },
               ),
             );
+            // What was to give it back may never come to that.
+            forget();
           });
-    return () => {
-      deadlines.clear(deadline);
-      this.#held.delete(revocable);
-      this.#database.ended();
-    };
+    return forget;
   }
 }
 

@@ -84,7 +84,7 @@ test('whoever waits to send gives it up when the pool is closed', async () => {
   const pool = openPool(file, options(folder, { destination }));
   await pool.ready();
   // Nothing is due: it waits for its turn to send what is missing.
-  await vi.waitFor(() => expect(pool.stats().backups.running).toBe(1), { timeout: 10_000 });
+  await vi.waitFor(() => expect(pool.stats().backups.running).toBe(1), { timeout: 60_000 });
   await pool.close();
   expect(pool.stats().backups).toMatchObject({ running: 0, stored: 0 });
   await child.end();

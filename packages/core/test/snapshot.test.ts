@@ -192,6 +192,29 @@ describe('a snapshot', () => {
     expect(await pool.checkpoint('TRUNCATE')).toMatchObject({ busy: 0, log: 0 });
   });
 
+  test('that was taken away is in nobody’s way, though its callback never returns', async () => {
+    const { pool } = await openNumbers(WITH_ONE, { readers: 1, busyTimeout: 600_000 });
+    const leaked = new Promise<void>((resolve) => {
+      pool.on('leak', ({ kind }) => kind === 'lease' && resolve());
+    });
+    const stuck = pool.snapshot(
+      async (tx) => {
+        await tx.get(COUNT);
+        await forever();
+      },
+      { timeout: 50 },
+    );
+    const lease = await pool.lease('read', { timeout: 50 });
+    await outcome(lease.run('BEGIN'));
+    await outcome(lease.get(COUNT));
+    expect(await outcome(stuck)).toBe('POOL_TIMEOUT');
+    await leaked;
+    await pool.run(INSERT, [2]);
+    // What they wait for would never come.
+    expect(await pool.checkpoint('TRUNCATE')).toMatchObject({ busy: 0, log: 0 });
+    await pool.close({ timeout: 600_000 });
+  });
+
   test('ends with its signal', async () => {
     const controller = new AbortController();
     const { signal } = controller;
