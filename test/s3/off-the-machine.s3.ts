@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createPool, restoreBackup, restoreReplica } from '@poolite/core';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { caughtUp, numbers, reaches } from '../../packages/core/test/support/litestream.ts';
 import { missing, type S3Server, startS3Server } from './server.ts';
@@ -84,6 +85,43 @@ test('backups go to the bucket in parts, are thinned out there, and come back', 
       client: client(),
     }),
   ).rejects.toMatchObject({ code: 'POOL_BACKUP' });
+});
+
+test('the command line backs up to the bucket, and verifies, lists and restores what is there', async () => {
+  const { endpoint, accessKeyId, secretAccessKey } = server;
+  const env = {
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  };
+  const main = fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url));
+  const poolite = (...args: string[]) => {
+    const command = [main, ...args, '--path-style', '--json'];
+    const { status, stdout } = spawnSync(process.execPath, command, {
+      env: { ...process.env, ...env },
+      encoding: 'utf8',
+    });
+    return [status, JSON.parse(stdout)];
+  };
+  const file = join(folder, 'app.db');
+  const db = new Database(file);
+  db.exec('CREATE TABLE row (n INTEGER PRIMARY KEY, bytes BLOB)');
+  const insert = db.prepare('INSERT INTO row VALUES (?, randomblob(1000000))');
+  for (let n = 1; n <= 12; n++) insert.run(n);
+  db.close();
+  const prefix = `s3://${BUCKET}/by-hand`;
+  const url = `${prefix}/backup_20260102_030405.sqlite`;
+  expect(poolite('backup', file, url)).toMatchObject([0, { path: url, verdict: 'ok' }]);
+  expect(poolite('backup', file, url)).toMatchObject([1, { error: { code: 'POOL_BACKUP' } }]);
+  expect(poolite('verify', url)).toMatchObject([0, { sound: true }]);
+  const backups = [{ path: url, verdict: 'ok' }];
+  expect(poolite('backups', prefix, '--verify', 'full')).toMatchObject([0, { backups }]);
+  const target = join(folder, 'back.db');
+  expect(poolite('restore', url, target)).toMatchObject([0, { verdict: 'ok' }]);
+  expect(numbers(target)).toHaveLength(12);
+  const missing = `${prefix}/none`;
+  expect(poolite('restore', missing, join(folder, 'x.db'))).toMatchObject([1, { error: {} }]);
 });
 
 test('a replica in the bucket has all after close, and the state of a moment', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { BackupCompression, BackupVerify } from '@poolite/core';
+import type { BackupCompression, BackupVerify, S3ClientOptions } from '@poolite/core';
 import { InvalidArgumentError } from 'commander';
 import { CliError } from './exit.js';
 
@@ -27,8 +27,24 @@ export function paceOf(text: string): number {
   throw new InvalidArgumentError('It is a number of MB a second, or max.');
 }
 
+/** Whether a backup is in a bucket, or shall be. */
+export function isRemote(path: string): boolean {
+  return path.startsWith('s3://');
+}
+
+/** The option of commands that a bucket may be named to. */
+export const PATH_STYLE = [
+  '--path-style',
+  'name the bucket in the path of URLs, as servers other than AWS mostly want it',
+] as const;
+
+/** What a client of the bucket is made with; the rest is in the environment. */
+export function clientOf(pathStyle: boolean | undefined): { client?: S3ClientOptions } {
+  return pathStyle === true ? { client: { forcePathStyle: true } } : {};
+}
+
 /** A file is not replaced by mistake. */
 export function refuseExisting(target: string, force: boolean | undefined): void {
-  if (force === true || !existsSync(target)) return;
+  if (force === true || isRemote(target) || !existsSync(target)) return;
   throw new CliError('EXISTS', `${target} is there already; replace it with --force`);
 }

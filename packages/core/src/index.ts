@@ -52,7 +52,6 @@ export type {
   ListedBackup,
   PoolBackups,
 } from './upkeep/backups/backups.js';
-export { listBackups } from './upkeep/backups/list.js';
 export type {
   BackupCompression,
   BackupFile,
@@ -67,7 +66,7 @@ export type {
   ScheduledBackupOptions,
   VerifyBackupOptions,
 } from './upkeep/backups/options.js';
-export type { StoredBackup } from './upkeep/destinations/destination.js';
+export type { StoredBackup, TransferProgress } from './upkeep/destinations/destination.js';
 export type { DestinationOption, S3Location } from './upkeep/destinations/option.js';
 export type { S3ClientOptions } from './upkeep/destinations/s3-sdk.js';
 export type { ReplicaOptions, ReplicateOptions } from './upkeep/litestream/options.js';
@@ -76,4 +75,5 @@ export {
   type RestoreReplicaOptions,
   restoreReplica,
 } from './upkeep/litestream/restore.js';
+export { type ListStoredBackupsOptions, listBackups } from './upkeep/restoring/list.js';
 export { restoreBackup, verifyBackup } from './upkeep/restoring/restore.js';

@@ -7,7 +7,14 @@ import {
   createPool,
 } from '@poolite/core';
 import type { Command } from 'commander';
-import { compressionOf, paceOf, refuseExisting, verifyOf } from '../backup-options.js';
+import {
+  clientOf,
+  compressionOf,
+  PATH_STYLE,
+  paceOf,
+  refuseExisting,
+  verifyOf,
+} from '../backup-options.js';
 import { lookAt, sizeOf } from '../database-file.js';
 import { ExitCode } from '../exit.js';
 import { bytes, duration, paint, plural } from '../format.js';
@@ -21,6 +28,7 @@ interface Options {
   compress?: BackupCompression;
   pace?: number;
   force?: boolean;
+  pathStyle?: boolean;
   json?: boolean;
 }
 
@@ -32,9 +40,9 @@ export interface BackupReport extends BackupResult {
 export function backupCommand(program: Command): void {
   program
     .command('backup')
-    .description('copy a database to a file, while it is read and written')
+    .description('copy a database to a file or a bucket, while it is read and written')
     .argument('<file>', 'the database file')
-    .argument('<target>', 'the file to make')
+    .argument('<target>', 'the file to make, or s3://bucket/key')
     .option('--verify <check>', 'how to check the copy: quick, full or none', verifyOf, 'quick')
     .option('--compress <how>', 'gzip or zstd', compressionOf)
     .option(
@@ -43,6 +51,7 @@ export function backupCommand(program: Command): void {
       paceOf,
     )
     .option('--force', 'replace the target where it exists')
+    .option(...PATH_STYLE)
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
@@ -52,7 +61,7 @@ export function backupCommand(program: Command): void {
 }
 
 async function backup(file: string, target: string, options: Options): Promise<void> {
-  const { json, force, ...settings } = options;
+  const { json, force, pathStyle, ...settings } = options;
   const { header } = lookAt(file);
   const realPath = realpathSync(file);
   const hadWal = sizeOf(`${realPath}-wal`) !== undefined;
@@ -66,10 +75,16 @@ async function backup(file: string, target: string, options: Options): Promise<v
       await using pool = createPool(file, { readonly: true, readers: 1, inlineReads: 'off' });
       return await pool.backup(target, {
         ...settings,
+        ...clientOf(pathStyle),
+        replace: force === true,
         signal,
         onProgress: ({ totalPages, remainingPages }) => {
           if (remainingPages === 0) progress.step(`flushing and checking ${basename(target)}`);
           else progress.update((totalPages - remainingPages) * pageSize, totalPages * pageSize);
+        },
+        onSending: ({ doneBytes, totalBytes }) => {
+          if (doneBytes === 0) progress.step(`sending ${basename(target)}`);
+          progress.update(doneBytes, totalBytes);
         },
       });
     });

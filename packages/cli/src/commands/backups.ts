@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type ListedBackup, listBackups } from '@poolite/core';
 import type { Command } from 'commander';
-import { checkOf } from '../backup-options.js';
+import { checkOf, clientOf, isRemote, PATH_STYLE } from '../backup-options.js';
 import { CliError, ExitCode } from '../exit.js';
 import { bytes, duration, paint, plural, table } from '../format.js';
 import { interruptible } from '../interrupt.js';
@@ -11,6 +11,7 @@ import { startProgress } from '../progress.js';
 
 interface Options {
   verify?: 'quick' | 'full';
+  pathStyle?: boolean;
   json?: boolean;
 }
 
@@ -25,21 +26,23 @@ export function backupsCommand(program: Command): void {
   program
     .command('backups')
     .description('list the backups that a pool has made by schedule')
-    .argument('<directory>', 'their folder')
+    .argument('<directory>', 'their folder, or s3://bucket/prefix')
     .option('--verify <check>', 'check each anew: full or quick', checkOf)
+    .option(...PATH_STYLE)
     .option('--json', 'print the result as JSON')
     .action(backups);
 }
 
-async function backups(directory: string, { verify, json }: Options): Promise<void> {
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
+async function backups(directory: string, { verify, pathStyle, json }: Options): Promise<void> {
+  const isBucket = isRemote(directory);
+  if (!isBucket && statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new CliError('NOT_FOUND', `there is no directory ${directory}`);
   }
   const progress = startProgress(`backups ${basename(directory)}`);
   let report: BackupsReport;
   try {
     const found = await interruptible((signal) =>
-      listBackups(directory, { verify: verify ?? false, signal }),
+      listBackups(directory, { verify: verify ?? false, signal, ...clientOf(pathStyle) }),
     );
     report = { directory, backups: found };
   } finally {

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { type BackupVerify, type RestoreResult, restoreBackup } from '@poolite/core';
 import type { Command } from 'commander';
-import { refuseExisting, verifyOf } from '../backup-options.js';
+import { clientOf, PATH_STYLE, refuseExisting, verifyOf } from '../backup-options.js';
 import { ExitCode } from '../exit.js';
 import { bytes, duration, paint, plural } from '../format.js';
 import { interruptible } from '../interrupt.js';
@@ -11,6 +11,7 @@ import { startProgress } from '../progress.js';
 interface Options {
   verify: BackupVerify;
   force?: boolean;
+  pathStyle?: boolean;
   json?: boolean;
 }
 
@@ -33,6 +34,7 @@ export function restoreCommand(program: Command): void {
       'full',
     )
     .option('--force', 'replace the database file where it exists')
+    .option(...PATH_STYLE)
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
@@ -42,12 +44,14 @@ export function restoreCommand(program: Command): void {
 }
 
 async function restore(backup: string, file: string, options: Options): Promise<void> {
-  const { verify, force, json } = options;
+  const { verify, force, pathStyle, json } = options;
   refuseExisting(file, force);
   const progress = startProgress(`restore ${basename(file)}`);
   let report: RestoreReport;
   try {
-    const result = await interruptible((signal) => restoreBackup(backup, file, { verify, signal }));
+    const result = await interruptible((signal) =>
+      restoreBackup(backup, file, { verify, signal, ...clientOf(pathStyle) }),
+    );
     report = { backup, file, ...result };
   } finally {
     progress.end();

@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { verifyBackup } from '@poolite/core';
 import type { Command } from 'commander';
+import { clientOf, isRemote, PATH_STYLE } from '../backup-options.js';
 import { CompressedFile, lookAt, sizeOf } from '../database-file.js';
 import { ExitCode } from '../exit.js';
 import { bytes, count, duration, paint, plural } from '../format.js';
@@ -13,6 +14,7 @@ import { startProgress } from '../progress.js';
 
 interface Options {
   quick?: boolean;
+  pathStyle?: boolean;
   json?: boolean;
 }
 
@@ -29,16 +31,17 @@ export function verifyCommand(program: Command): void {
     .description('look a database or a backup through: every page, index and foreign key')
     .argument('<file>', 'the database file, or a backup: also s3://bucket/key')
     .option('--quick', 'leave out whether indexes and tables agree: much faster')
+    .option(...PATH_STYLE)
     .option('--json', 'print the result as JSON')
     .action(verify);
 }
 
-async function verify(path: string, { quick, json }: Options): Promise<void> {
+async function verify(path: string, { quick, pathStyle, json }: Options): Promise<void> {
   const check = quick === true ? 'quick' : 'full';
   const progress = startProgress(`verify ${basename(path)}`);
   let result: VerifyResult;
   try {
-    result = isPlain(path) ? await plain(path, check) : await packed(path, check);
+    result = isPlain(path) ? await plain(path, check) : await packed(path, check, pathStyle);
   } finally {
     progress.end();
   }
@@ -48,7 +51,7 @@ async function verify(path: string, { quick, json }: Options): Promise<void> {
 
 /** Whether it is a database as it is; false where it must be fetched or unpacked first. */
 function isPlain(path: string): boolean {
-  if (path.startsWith('s3://')) return false;
+  if (isRemote(path)) return false;
   try {
     lookAt(path);
     return true;
@@ -64,9 +67,15 @@ async function plain(path: string, check: Thoroughness): Promise<VerifyResult> {
 }
 
 /** What is unpacked or fetched for it is removed again. */
-async function packed(path: string, check: Thoroughness): Promise<VerifyResult> {
+async function packed(
+  path: string,
+  check: Thoroughness,
+  pathStyle: boolean | undefined,
+): Promise<VerifyResult> {
   const started = performance.now();
-  const found = await interruptible((signal) => verifyBackup(path, { verify: check, signal }));
+  const found = await interruptible((signal) =>
+    verifyBackup(path, { verify: check, signal, ...clientOf(pathStyle) }),
+  );
   return {
     file: path,
     bytes: found.bytes,

@@ -19,6 +19,12 @@ export interface Ended {
   stderr: string;
 }
 
+export interface RunOptions {
+  cwd?: string;
+  limit?: number;
+  env?: Readonly<Record<string, string>>;
+}
+
 /** A running `poolite`. */
 export class Running {
   readonly child: ChildProcessWithoutNullStreams;
@@ -26,12 +32,12 @@ export class Running {
   stdout = '';
   stderr = '';
 
-  constructor(args: readonly string[], { cwd, limit = 60_000 }: { cwd?: string; limit?: number }) {
+  constructor(args: readonly string[], { cwd, limit = 60_000, env: more }: RunOptions) {
     const { NODE_OPTIONS: _, ...env } = process.env;
     this.child = spawn(process.execPath, [main, ...args], {
       ...(cwd === undefined ? {} : { cwd }),
       // Whoever asks for a bucket gets no answer, at once.
-      env: { ...env, NO_COLOR: '1', ...NO_BUCKETS },
+      env: { ...env, NO_COLOR: '1', ...NO_BUCKETS, ...more },
     });
     this.child.stdin.end();
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -60,7 +66,7 @@ export class Running {
 }
 
 /** Runs `poolite` to its end. */
-export function poolite(args: readonly string[], options: { cwd?: string } = {}): Promise<Ended> {
+export function poolite(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   return new Running(args, options).ended;
 }
 

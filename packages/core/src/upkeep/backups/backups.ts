@@ -3,8 +3,8 @@ import { PoolError } from '../../errors.js';
 import type { BackupSendingMessage, BackupSentMessage, Pin } from '../../observing/events.js';
 import type { BackupStats } from '../../observing/stats.js';
 import type { ConnectionOptions } from '../../threads/connection.js';
-import type { StoredBackup } from '../destinations/destination.js';
-import { newDestination } from '../destinations/option.js';
+import type { StoredBackup, TransferProgress } from '../destinations/destination.js';
+import { isRemote, newDestination } from '../destinations/option.js';
 import { refuseAborted, withCaller } from '../jobs/error.js';
 import { Job, type JobOptions } from '../jobs/job.js';
 import type { BackupJob, ListedFile, ListJob } from '../jobs/messages.js';
@@ -18,6 +18,7 @@ import {
 } from './options.js';
 import { Schedule } from './schedule.js';
 import { beganAt, Shipping } from './shipping.js';
+import { backupToBucket } from './to-bucket.js';
 
 /** What backups need of the database. */
 export interface BackupsOwner {
@@ -146,31 +147,70 @@ export class Backups {
     if (settings !== undefined) this.schedule = new Schedule(settings, this, owner);
   }
 
-  /** Makes a backup. */
+  /** Makes a backup, here or in a bucket. */
   async backup(target: string, options: BackupOptions = {}): Promise<BackupResult> {
-    const path = resolve(checkPath('the target of a backup', target));
+    checkPath('the target of a backup', target);
     checkCall('backup', options);
-    const { verify = 'quick', compress = false, pace, onProgress, signal } = options;
-    refuseAborted(signal);
+    refuseAborted(options.signal);
     const openedAt = new Error('a backup began here').stack ?? '';
-    const owner = this.#owner;
-    const { inMemory } = owner;
-    const job: BackupJob = { kind: 'backup', target: path, verify, compress, pace, inMemory };
-    const result = await this.ask(async () => {
-      await owner.writesBefore();
-      refuseAborted(signal);
-      return this.run<BackupResult>(
-        new Job(job, owner.connection, {
-          signal,
-          note: this.noting((note, send) => {
-            if (note.type === 'progress') return onProgress?.(note.progress);
-            return note.type === 'copy' ? this.#copy(note.to, send) : undefined;
-          }, openedAt),
-        }),
-      );
+    const result = await this.ask(() => {
+      if (!isRemote(target)) return this.#make(resolve(target), options, openedAt);
+      return this.#toBucket(target, options, openedAt);
     });
     this.note(result, false);
     return result;
+  }
+
+  async #make(target: string, options: BackupOptions, openedAt: string): Promise<BackupResult> {
+    const { verify = 'quick', compress = false, replace = true } = options;
+    const { pace, onProgress, signal } = options;
+    const owner = this.#owner;
+    const { inMemory } = owner;
+    const job: BackupJob = { kind: 'backup', target, replace, verify, compress, pace, inMemory };
+    await owner.writesBefore();
+    refuseAborted(signal);
+    return this.run<BackupResult>(
+      new Job(job, owner.connection, {
+        signal,
+        note: this.noting((note, send) => {
+          if (note.type === 'progress') return onProgress?.(note.progress);
+          return note.type === 'copy' ? this.#copy(note.to, send) : undefined;
+        }, openedAt),
+      }),
+    );
+  }
+
+  async #toBucket(url: string, options: BackupOptions, openedAt: string): Promise<BackupResult> {
+    const stop = new AbortController();
+    const signals = options.signal === undefined ? [] : [options.signal];
+    const signal = AbortSignal.any([stop.signal, ...signals]);
+    let isMade = false;
+    // What it throws, at once or later, ends the backup.
+    const onSending = async (progress: TransferProgress) => {
+      try {
+        await options.onSending?.(progress);
+      } catch (error) {
+        stop.abort(error);
+      }
+    };
+    const how = { ...options, signal, onSending };
+    const result = backupToBucket(url, how, this.#owner, async (file) => {
+      const made = await this.#make(file, { ...options, signal }, openedAt);
+      isMade = true;
+      return made;
+    });
+    const work = { abort: (reason: () => unknown) => stop.abort(reason()), result };
+    this.#jobs.add(work);
+    try {
+      return await result;
+    } catch (error) {
+      // What keeps it from being made is counted already.
+      if (isMade) this.counts[signal.aborted ? 'givenUp' : 'failed']++;
+      throw stop.signal.aborted ? stop.signal.reason : error;
+    } finally {
+      this.#jobs.delete(work);
+      this.#owner.ended();
+    }
   }
 
   async list(options: ListBackupsOptions = {}): Promise<ListedBackup[]> {

@@ -90,7 +90,10 @@ export async function makeScheduled(
     }
     const target = freeTarget(job, context.control);
     context.note({ type: 'started', path: target });
-    const result = await makeBackup({ ...job, kind: 'backup', target, inMemory: false }, context);
+    const result = await makeBackup(
+      { ...job, kind: 'backup', target, replace: false, inMemory: false },
+      context,
+    );
     catalogue.source = context.connection.file;
     const name = target.slice(directory.length + 1);
     catalogue.record(name, statSync(target), result);

@@ -8,7 +8,16 @@ import { checkFile, pagesOf } from './check.js';
 import { checkCompression, compress } from './compress.js';
 import { copyDatabase } from './copy.js';
 import type { BackupFile, BackupResult } from './options.js';
-import { checkTarget, decide, flush, place, placeOf } from './place.js';
+import {
+  checkTarget,
+  decide,
+  flush,
+  place,
+  placeNew,
+  placeOf,
+  statOf,
+  thereAlready,
+} from './place.js';
 import { plainConnection, Scratch, sweep } from './scratch.js';
 
 /** The file of a connection's database, as SQLite has it; undefined where it has none. */
@@ -37,6 +46,7 @@ export async function makeBackup(job: BackupJob, context: JobContext): Promise<B
   try {
     const file = source === undefined ? undefined : fileOf(source);
     checkTarget(target, file);
+    if (!job.replace && statOf(target) !== undefined) throw thereAlready(target);
     const what = `the backup ${target} cannot be written`;
     await step(what, () => sweep(dirname(target), connection));
     scratch = await step(what, () => new Scratch(target, connection));
@@ -94,7 +104,7 @@ async function finish(
   }
   const bytes = statSync(made).size;
   decide(control);
-  await step(what, () => place(made, target));
+  await step(what, () => (job.replace ? place(made, target) : placeNew(made, target)));
   const file: BackupFile = {
     path: target,
     bytes,

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { PoolError } from '../../errors.js';
 import { type Check, fields, integer, MOST_MS, oneOf, refuse, text } from '../../option-checks.js';
+import type { TransferProgress } from '../destinations/destination.js';
 import type { DestinationOption } from '../destinations/option.js';
 import type { S3ClientOptions } from '../destinations/s3-sdk.js';
 
@@ -74,6 +75,12 @@ export interface BackupOptions extends BackupSettings {
   onProgress?: ((progress: BackupProgress) => void) | undefined;
   /** Gives the backup up: it rejects with POOL_ABORTED and leaves nothing behind. */
   signal?: AbortSignal | undefined;
+  /** Whether it may replace what is at the target; false: POOL_BACKUP. Default: true. */
+  replace?: boolean | undefined;
+  /** What `new S3Client(…)` takes, for a target at `s3://…`. Default: what the environment says. */
+  client?: S3ClientOptions | undefined;
+  /** Is told how much of it was sent, for a target at `s3://…`: at the beginning, about every 50 ms, at the end. */
+  onSending?: ((progress: TransferProgress) => void) | undefined;
 }
 
 /**
@@ -170,6 +177,10 @@ const client: Check = (name, value) => {
   if (typeof value !== 'object' || value === null) refuse(name, value, 'an object');
 };
 
+const trueOrFalse: Check = (name, value) => {
+  if (typeof value !== 'boolean') refuse(name, value, 'true or false');
+};
+
 const OF_FILE = { verify, signal, setup: text, driver: text, client };
 
 const s3Location = fields({ url: text, client }, 'destination');
@@ -184,7 +195,15 @@ const destination: Check = (name, value) => {
 };
 
 const CALLS = {
-  backup: { ...SETTINGS, onProgress: aFunction, signal },
+  backup: {
+    ...SETTINGS,
+    onProgress: aFunction,
+    signal,
+    replace: trueOrFalse,
+    client,
+    onSending: aFunction,
+  },
+  listBackups: { verify, signal, client },
   'backups.list': { verify, signal },
   verifyBackup: OF_FILE,
   restoreBackup: OF_FILE,

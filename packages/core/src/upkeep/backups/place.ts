@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fsyncSync,
+  linkSync,
   lstatSync,
   openSync,
   realpathSync,
@@ -70,6 +71,9 @@ export function checkTarget(target: string, source: string | undefined): void {
   }
 }
 
+/** What a file system says that has no second names for a file. */
+export const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+
 /** Opening for writing is needed to flush, on some systems. */
 export function flush(file: string): void {
   const fd = openSync(file, constants.O_RDWR);
@@ -99,6 +103,25 @@ export function decide(control: Int32Array): void {
   const { running, placed } = JobState;
   const found = Atomics.compareExchange(control, JobWord.state, running, placed);
   if (found !== running) throw new Aborted('given up');
+}
+
+export function thereAlready(target: string): PoolError {
+  return new PoolError('POOL_BACKUP', `${target} is there already, and shall not be replaced`);
+}
+
+/** The same where nothing may be replaced, not what has appeared a moment ago either. */
+export function placeNew(file: string, target: string): void {
+  try {
+    linkSync(file, target);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw thereAlready(target);
+    if (!NO_LINKS.includes(code)) throw error;
+    // This file system has no second names.
+    if (statOf(target) !== undefined) throw thereAlready(target);
+    renameSync(file, target);
+  }
+  flushFolder(dirname(target));
 }
 
 /** Puts a finished file in its place, all at once. */

@@ -93,3 +93,9 @@ export function sweep(folder: string, connection: ConnectionOptions): void {
     }
   }
 }
+
+/** A folder for a file on its way to or from elsewhere, of which a killed process leaves nothing for long. */
+export function scratchIn(folder: string, name: string, connection: ConnectionOptions): Scratch {
+  sweep(folder, connection);
+  return new Scratch(join(folder, name), connection);
+}

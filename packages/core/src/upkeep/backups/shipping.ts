@@ -8,10 +8,8 @@ import {
 } from '../destinations/destination.js';
 import type { ListedFile } from '../jobs/messages.js';
 import type { BackupsOwner } from './backups.js';
+import { send } from './sending.js';
 import { SendingLock } from './sending-lock.js';
-
-/** How often it is told how much was sent, in ms. */
-const TELL = 50;
 
 /** Who is told of what is sent. */
 type ShippingOwner = Pick<BackupsOwner, 'sending' | 'sent'>;
@@ -77,22 +75,12 @@ export class Shipping {
     if (missing.length > 0) await this.#thinOut(good);
   }
 
-  async #sendOne({ path, name, bytes }: ListedFile, signal: AbortSignal): Promise<void> {
-    const started = performance.now();
-    const location = this.destination.locationOf(name);
-    let told = 0;
+  async #sendOne({ path: file, name, bytes }: ListedFile, signal: AbortSignal): Promise<void> {
     const onProgress = (progress: TransferProgress) => {
       this.progress = progress;
-      const now = performance.now();
-      const { doneBytes, totalBytes } = progress;
-      if (now - told < TELL && doneBytes > 0 && doneBytes < totalBytes) return;
-      told = now;
-      this.#owner.sending({ name, location, totalBytes, doneBytes });
     };
-    onProgress({ totalBytes: bytes, doneBytes: 0 });
-    await this.destination.put(path, name, { signal, onProgress });
+    await send(this.destination, { file, name, bytes, signal, owner: this.#owner, onProgress });
     this.counts.stored++;
-    this.#owner.sent({ name, location, bytes, ms: performance.now() - started });
   }
 
   /** Gives up what is under way; nothing is sent any more. */

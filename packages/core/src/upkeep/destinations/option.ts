@@ -17,9 +17,14 @@ export interface S3Location {
 /** Where backups go: a folder, `s3://bucket/prefix`, or a bucket with what its client needs. */
 export type DestinationOption = string | S3Location;
 
+/** Whether a backup is in a bucket, or shall be. */
+export function isRemote(path: string): boolean {
+  return path.startsWith('s3://');
+}
+
 /** Makes a destination of the option; nothing is loaded or asked before the first use. */
 export function newDestination(option: DestinationOption): BackupDestination {
   if (typeof option !== 'string') return new S3Destination(option.url, option.client);
-  if (option.startsWith('s3://')) return new S3Destination(option, undefined);
+  if (isRemote(option)) return new S3Destination(option, undefined);
   return new DirectoryDestination(option);
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, rm, stat } from 'node:fs/promises';
+import { PoolError } from '../../errors.js';
 import {
   type BackupDestination,
   isBackupName,
@@ -37,6 +38,20 @@ export class S3Destination implements BackupDestination {
 
   locationOf(name: string): string {
     return this.where + name;
+  }
+
+  /** Whether there is one of this name. */
+  async has(name: string, signal?: AbortSignal): Promise<boolean> {
+    const { sdk, client } = await this.#connect();
+    const command = new sdk.HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + name });
+    try {
+      await client.send(command, signal === undefined ? {} : { abortSignal: signal });
+      return true;
+    } catch (error) {
+      const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+      if ($metadata?.httpStatusCode === 404) return false;
+      throw transferError(`cannot look for ${this.locationOf(name)}`, error, signal);
+    }
   }
 
   async put(file: string, name: string, options: TransferOptions = {}): Promise<StoredBackup> {
@@ -170,4 +185,18 @@ export class S3Destination implements BackupDestination {
     if (done !== total) throw new Error(`it ended after ${done} of ${total} bytes`);
     return { sum: hash.digest('hex'), wanted: object.Metadata?.[SUM] };
   }
+}
+
+/** The backup that a URL names: where it is, and its name there. */
+export function objectOf(
+  url: string,
+  client: S3ClientOptions | undefined,
+): { destination: S3Destination; name: string } {
+  const { bucket, key } = parseS3Url(url);
+  const at = key.lastIndexOf('/') + 1;
+  if (at === key.length) {
+    throw new PoolError('POOL_OPTIONS', `${url} names no backup: s3://bucket/key`);
+  }
+  const destination = new S3Destination(`s3://${bucket}/${key.slice(0, at)}`, client);
+  return { destination, name: key.slice(at) };
 }

@@ -19,6 +19,8 @@ export interface ResolvedSettings {
 export interface BackupJob extends ResolvedSettings {
   kind: 'backup';
   target: string;
+  /** Whether it may replace a file. */
+  replace: boolean;
   /** Whether the calling thread makes the copy: a database in memory has one connection. */
   inMemory: boolean;
 }

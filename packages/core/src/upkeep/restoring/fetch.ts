@@ -1,14 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { PoolError } from '../../errors.js';
-import { S3Destination } from '../destinations/s3-destination.js';
-import { parseS3Url, type S3ClientOptions } from '../destinations/s3-sdk.js';
-
-/** Whether a backup is in a bucket. */
-export function isRemote(backup: string): boolean {
-  return backup.startsWith('s3://');
-}
+import { dirname } from 'node:path';
+import type { ConnectionOptions } from '../../threads/connection.js';
+import { scratchIn } from '../backups/scratch.js';
+import { objectOf } from '../destinations/s3-destination.js';
+import type { S3ClientOptions } from '../destinations/s3-sdk.js';
+import { step } from '../jobs/error.js';
 
 /**
  * Brings a backup from a bucket to a file beside the database, for as long as `use` needs it; its
@@ -18,22 +14,19 @@ export async function withFetched<T>(
   url: string,
   client: S3ClientOptions | undefined,
   beside: string | undefined,
+  connection: ConnectionOptions,
   signal: AbortSignal | undefined,
   use: (file: string) => Promise<T>,
 ): Promise<T> {
-  const { bucket, key } = parseS3Url(url);
-  const at = key.lastIndexOf('/') + 1;
-  if (at === key.length) {
-    throw new PoolError('POOL_OPTIONS', `${url} names no backup: s3://bucket/key`);
-  }
-  const source = new S3Destination(`s3://${bucket}/${key.slice(0, at)}`, client);
-  const parent = beside === undefined ? tmpdir() : dirname(beside);
-  const folder = await mkdtemp(join(parent, '.poolite-fetch-'));
+  const { destination, name } = objectOf(url, client);
+  const folder = beside === undefined ? tmpdir() : dirname(beside);
+  const what = `${url} cannot be fetched to ${folder}`;
+  const scratch = await step(what, () => scratchIn(folder, name, connection));
   try {
-    const file = join(folder, 'backup');
-    await source.get(key.slice(at), file, { signal });
+    const file = scratch.file('backup');
+    await destination.get(name, file, { signal });
     return await use(file);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    scratch.remove();
   }
 }

@@ -15,6 +15,7 @@ import {
   flush,
   flushFolder,
   isSameFile,
+  NO_LINKS,
   place,
   placeOf,
   SIDE_FILES,
@@ -198,7 +199,7 @@ function keep(target: string, old: string): boolean {
     return true;
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code)) throw error;
+    if (!NO_LINKS.includes(code)) throw error;
     return false;
   }
 }

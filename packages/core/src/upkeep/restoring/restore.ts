@@ -1,16 +1,18 @@
 import { resolve } from 'node:path';
 import {
   type BackupFile,
+  type BackupVerify,
   checkCall,
   checkPath,
   type RestoreOptions,
   type RestoreResult,
   type VerifyBackupOptions,
 } from '../backups/options.js';
+import { isRemote } from '../destinations/option.js';
 import { connectionOf } from '../jobs/connection.js';
 import { refuseAborted, withCaller } from '../jobs/error.js';
 import { Job } from '../jobs/job.js';
-import { isRemote, withFetched } from './fetch.js';
+import { withFetched } from './fetch.js';
 
 /**
  * Puts a backup in the place of a database file: verified first, then all at once. The backup may
@@ -44,11 +46,12 @@ export async function restoreBackup(
   const to = resolve(checkPath('the database', file));
   refuseAborted(signal);
   return withCaller(restoreBackup, () => {
+    const connection = connectionOf(to, setup, driver);
     const restore = (from: string) => {
       const job = { kind: 'restore', backup: from, file: to, verify } as const;
-      return new Job<RestoreResult>(job, connectionOf(to, setup, driver), { signal }).result;
+      return new Job<RestoreResult>(job, connection, { signal }).result;
     };
-    if (isRemote(backup)) return withFetched(backup, client, to, signal, restore);
+    if (isRemote(backup)) return withFetched(backup, client, to, connection, signal, restore);
     return restore(resolve(backup));
   });
 }
@@ -65,16 +68,24 @@ export async function verifyBackup(
   options: VerifyBackupOptions = {},
 ): Promise<BackupFile> {
   checkCall('verifyBackup', options);
-  const { verify = 'full', signal, setup, driver, client } = options;
+  const { verify = 'full', signal } = options;
   checkPath('the backup', backup);
   refuseAborted(signal);
-  return withCaller(verifyBackup, async () => {
-    const check = (path: string) => {
-      const job = { kind: 'verify', path, verify } as const;
-      return new Job<BackupFile>(job, connectionOf(path, setup, driver), { signal }).result;
-    };
-    if (!isRemote(backup)) return check(resolve(backup));
-    const found = await withFetched(backup, client, undefined, signal, check);
-    return { ...found, path: backup };
-  });
+  return withCaller(verifyBackup, () => verifyOne(backup, verify, options));
+}
+
+/** Checks a backup that is here, or in a bucket. */
+export async function verifyOne(
+  backup: string,
+  verify: BackupVerify,
+  { signal, setup, driver, client }: VerifyBackupOptions,
+): Promise<BackupFile> {
+  const check = (path: string) => {
+    const job = { kind: 'verify', path, verify } as const;
+    return new Job<BackupFile>(job, connectionOf(path, setup, driver), { signal }).result;
+  };
+  if (!isRemote(backup)) return check(resolve(backup));
+  const connection = connectionOf(backup, setup, driver);
+  const found = await withFetched(backup, client, undefined, connection, signal, check);
+  return { ...found, path: backup };
 }
