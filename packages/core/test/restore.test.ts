@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path';
 import { createPool, restoreBackup } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { age, leftovers, smallDisk } from './support/backups.ts';
+import { age, leftovers, original, smallDisk } from './support/backups.ts';
 import { Child, OtherConnection } from './support/child.ts';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
 import { shownRandom } from './support/random.ts';
@@ -23,15 +23,21 @@ import { shownRandom } from './support/random.ts';
 async function twoStates(compress: false | 'gzip' | 'zstd' = false) {
   const file = freshFile('app.db');
   const folder = dirname(file);
+  const backup = join(folder, 'backup');
+  const made = await original(`backup ${compress}`, (to) => makeTwoStates(to, compress));
+  copyFileSync(made, file);
+  copyFileSync(`${made}.backup`, backup);
+  return { file, folder, backup };
+}
+
+async function makeTwoStates(file: string, compress: false | 'gzip' | 'zstd'): Promise<void> {
   const pool = createPool(file, { readers: 1 });
   await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, state TEXT, ballast BLOB)');
   const rows = Array.from({ length: 300 }, () => ['backup', 10_000]);
   await pool.runMany('INSERT INTO t (state, ballast) VALUES (?, randomblob(?))', rows);
-  const backup = join(folder, 'backup');
-  await pool.backup(backup, { compress });
+  await pool.backup(`${file}.backup`, { compress });
   await pool.run("UPDATE t SET state = 'old'");
   await pool.close();
-  return { file, folder, backup };
 }
 
 /** The one state that all rows have; the file must be sound, and whole by itself. */

@@ -1,17 +1,49 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Pool } from '@poolite/core';
+import { createPool, type Pool } from '@poolite/core';
 import Database from 'better-sqlite3';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import { freshFile, freshFolder, openPool } from './folder.ts';
 
 export const ACCOUNTS = 100;
 export const CENTS = 1000;
 
+/** What many tests of a file begin with is made once, and copied for each of them. */
+const originals = new Map<string, Promise<string>>();
+
+afterAll(async () => {
+  for (const file of await Promise.all(originals.values())) {
+    rmSync(dirname(file), { recursive: true, force: true });
+  }
+});
+
+/** The file that `make` makes in a folder of its own, where it was not made before. */
+export function original(name: string, make: (file: string) => Promise<void>): Promise<string> {
+  const made = originals.get(name) ?? makeOriginal(make);
+  originals.set(name, made);
+  return made;
+}
+
+async function makeOriginal(make: (file: string) => Promise<void>): Promise<string> {
+  const file = join(mkdtempSync(join(tmpdir(), 'poolite-')), 'app.db');
+  await make(file);
+  return file;
+}
+
 /** A database with accounts that hold the same sum for ever, and so many MB beside them. */
 export async function bank(file: string, megabytes: number): Promise<Pool> {
+  copyFileSync(await original(`${megabytes} MB`, (to) => makeBank(to, megabytes)), file);
   const pool = openPool(file, { readers: 1 });
+  // Its WAL is there from now on.
+  await pool.ready();
+  await pool.get('SELECT count(*) FROM account');
+  return pool;
+}
+
+async function makeBank(file: string, megabytes: number): Promise<void> {
+  const pool = createPool(file, { readers: 1 });
   await pool.exec(`
     CREATE TABLE account (id INTEGER PRIMARY KEY, cents INTEGER NOT NULL);
     CREATE TABLE ballast (id INTEGER PRIMARY KEY, bytes BLOB);
@@ -21,7 +53,7 @@ export async function bank(file: string, megabytes: number): Promise<Pool> {
   await pool.runMany('INSERT INTO account (cents) VALUES (?)', accounts);
   const rows = Array.from({ length: megabytes * 100 }, () => [10_000]);
   await pool.runMany('INSERT INTO ballast (bytes) VALUES (randomblob(?))', rows);
-  return pool;
+  await pool.close();
 }
 
 /** The same with little beside the accounts, and where it is. */
