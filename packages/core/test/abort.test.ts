@@ -1,7 +1,7 @@
 import { type Pool, PoolError } from '@poolite/core';
 import { expect, test } from 'vitest';
 import { failure, openPool, outcome } from './support/folder.ts';
-import { turn } from './support/observer.ts';
+import { Gate, turn } from './support/observer.ts';
 import { slowPool } from './support/slow.ts';
 
 interface Limits {
@@ -110,16 +110,14 @@ test('a signal that was aborted before refuses every call', async () => {
 for (const way of ['signal', 'timeout'] as const) {
   test(`a write given up by its ${way} while it is queued is never stored`, async () => {
     const { pool } = await slowPool();
-    let finish = () => {};
+    const gate = new Gate();
     const open = pool.transaction(async (tx) => {
       await tx.get('SELECT 1');
-      await new Promise<void>((resolve) => {
-        finish = resolve;
-      });
+      await gate.opened;
     });
     await expect.poll(() => pool.stats().transactions.heldMs).toBeGreaterThan(0);
     await giveUpAll(way, writes, pool);
-    finish();
+    gate.open();
     await open;
     await untouched(pool);
   });

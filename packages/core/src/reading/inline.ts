@@ -66,7 +66,7 @@ export class InlineReader {
     let result: unknown;
     try {
       if (prepared === undefined) {
-        prepared = new Prepared(this.#connection.db.prepare(statement.sql));
+        prepared = new Prepared(this.#connection.prepare(statement.sql));
         statement.inline = prepared;
       }
       result = resultOf(prepared.as(method), method, params ?? NO_PARAMS);

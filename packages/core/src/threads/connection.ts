@@ -210,10 +210,30 @@ export class Connection {
   prepared(id: number, sql: string): Prepared {
     let prepared = this.#prepared.get(id);
     if (prepared === undefined) {
-      prepared = new Prepared(this.db.prepare(sql));
+      prepared = new Prepared(this.prepare(sql));
       this.#prepared.set(id, prepared);
     }
     return prepared;
+  }
+
+  /**
+   * Prepares a statement by the schema as it is. SQLite takes the one that it knows, and looks whether
+   * another connection has changed it where a name is not found, but not with every error.
+   */
+  prepare(sql: string): SqliteStatement {
+    try {
+      return this.db.prepare(sql);
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (code !== 'SQLITE_ERROR' || this.access !== 'read') throw error;
+      this.look();
+      return this.db.prepare(sql);
+    }
+  }
+
+  /** Looks whether another connection has changed the schema, as reading does. */
+  look(): void {
+    this.control('SELECT 1 FROM sqlite_schema LIMIT 0');
   }
 
   forget(id: number): void {

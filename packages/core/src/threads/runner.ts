@@ -52,8 +52,8 @@ export class Runner {
   /** A statement that is prepared for one use: a stream locks its own, and EXPLAIN and PRAGMA tell of now. */
   fresh(connection: Connection, id: number): Prepared {
     // To explain is not to look whether another connection has changed the schema; to read is.
-    if (this.classification(id).explains) connection.control('SELECT 1 FROM sqlite_schema LIMIT 0');
-    return new Prepared(connection.db.prepare(this.sql(id)));
+    if (this.classification(id).explains) connection.look();
+    return new Prepared(connection.prepare(this.sql(id)));
   }
 
   /**
