@@ -43,13 +43,14 @@ export function runCheckpoint(connection: Connection, request: Request): Checkpo
   // FULL, RESTART and TRUNCATE wait for readers through SQLite's own busy handler only.
   if (patience > 0) connection.pragma(`busy_timeout = ${patience}`);
   try {
-    let [busy, moved, besideBytes] = [0, 0, 0];
+    let [busy, moved, besideBytes, besideLeft] = [0, 0, 0, 0];
     for (const { schema } of connection.attached()) {
       // RESTART leaves a WAL that looks full until the next write: fine where one is kept in mind.
       const beside = { ...request, mode: mode === 'RESTART' ? 'TRUNCATE' : mode };
       const found = checkpointOne(connection, schema, beside);
       busy = Math.max(busy, found.busy);
       moved += found.moved;
+      besideLeft += Math.max(0, found.log - found.checkpointed);
       besideBytes = Math.max(besideBytes, found.log * (found.pageSize + FRAME_HEADER));
     }
     const main = checkpointOne(connection, 'main', request);
@@ -58,6 +59,7 @@ export function runCheckpoint(connection: Connection, request: Request): Checkpo
       busy: Math.max(busy, main.busy),
       moved: moved + main.moved,
       besideBytes,
+      besideLeft,
       ms: performance.now() - started,
     };
   } finally {

@@ -193,8 +193,9 @@ export interface CheckpointOutcome {
   moved: number;
   /** Bytes of one page. */
   pageSize: number;
-  /** Bytes that are in use of the largest WAL of an attached database. */
+  /** Bytes that are in use of the largest WAL of an attached database, and pages left in all of them. */
   besideBytes: number;
+  besideLeft: number;
   /** How long it took, in ms. */
   ms: number;
 }

@@ -226,6 +226,8 @@ export class Checkpoints {
       this.#working = false;
       const left = this.#nextLook - performance.now();
       if (this.#written && !this.#stopped && this.#later === undefined) this.#lookLater(left);
+      // Somebody was in the way for a moment: what is left may be the last that is ever written.
+      if (this.#dirty && this.#timer === undefined) this.#wait();
     }
   }
 
@@ -302,8 +304,10 @@ export class Checkpoints {
   }
 
   /** What a checkpoint told of the WAL; returns how many bytes of it are in use. */
-  #learn({ log, checkpointed, pageSize, besideBytes }: CheckpointOutcome): number {
+  #learn(outcome: CheckpointOutcome): number {
+    const { log, checkpointed, pageSize, besideBytes, besideLeft } = outcome;
     this.#pageSize = pageSize;
+    if (besideLeft > 0) this.#dirty = true;
     // Another process checkpoints at this moment: it knows.
     if (log < 0) return this.#bytes();
     const left = log - checkpointed;
