@@ -59,15 +59,15 @@ test('a writer that never rests does not let the WAL grow without end', async ()
 
 test('what is little is moved after the interval', async () => {
   const { pool, file } = await pooled({ checkpoint: { interval: 100 } });
-  // Of the table, nothing is left to be moved.
-  await pool.checkpoint();
-  const told = next(pool, 'checkpoint');
   await pool.run('INSERT INTO t (b) VALUES (?)', [BLOB]);
-  const { log, checkpointed, mode } = await told;
-  expect({ mode, checkpointed }).toEqual({ mode: 'PASSIVE', checkpointed: log });
   const copy = new Database(file, { readonly: true });
-  expect(copy.pragma('wal_checkpoint(NOOP)')).toMatchObject([{ busy: 0, log, checkpointed }]);
+  const state = () => (copy.pragma('wal_checkpoint(NOOP)') as Record<string, number>[])[0];
+  await expect.poll(() => state()?.log === state()?.checkpointed).toBe(true);
+  expect(state()?.log).toBeGreaterThan(0);
   copy.close();
+  // It is told once it is known here.
+  await expect.poll(() => pool.stats().checkpoints.count).toBeGreaterThan(0);
+  expect(pool.stats().checkpoints.resets).toBe(0);
   // Nothing is written: nothing more is done.
   const { count } = pool.stats().checkpoints;
   await new Promise((resolve) => setTimeout(resolve, 350));
