@@ -30,7 +30,10 @@ const STAND_IN = `
   }, 500);
   const [, line] = /-c "(.*)"$/.exec(config.exec);
   spawn('/bin/sh', ['-c', line], { stdio: ['ignore', 'ignore', 'ignore', 3] })
-    .on('exit', () => process.exit(Number(process.env.STAND_IN_CODE ?? 0)));
+    .on('exit', () => {
+      const end = () => process.exit(Number(process.env.STAND_IN_CODE ?? 0));
+      setTimeout(end, Number(process.env.STAND_IN_SYNC_MS ?? 0));
+    });
 `;
 
 interface Call {
@@ -125,7 +128,9 @@ test.runIf(unix)('a last sync that fails is tried three times, and then told', a
 
 test.runIf(unix)('a last sync that takes too long is given up', async () => {
   const { file, replicate } = standIn('v0.5.16');
-  const pool = createPool(file, { replicate: { ...replicate, restore: false, stopTimeout: 0 } });
+  const env = { ...replicate.env, STAND_IN_SYNC_MS: '10000' };
+  const limits = { restore: false, stopTimeout: 0 };
+  const pool = createPool(file, { replicate: { ...replicate, ...limits, env } });
   await reaches(pool, 'running');
   await expect(pool.close()).rejects.toMatchObject({
     code: 'POOL_REPLICA',
