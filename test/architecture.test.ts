@@ -44,6 +44,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'threads/connection.ts',
     'upkeep/backups/options.ts',
     'upkeep/litestream/options.ts',
+    'sharing/membership.ts',
+    'sharing/sharing-options.ts',
     ...GROUND,
   ],
   'threads/': ['statements/', ...GROUND],

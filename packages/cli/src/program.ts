@@ -6,6 +6,7 @@ import { benchCommand } from './commands/bench.js';
 import { checkpointCommand } from './commands/checkpoint.js';
 import { doctorCommand } from './commands/doctor.js';
 import { restoreCommand } from './commands/restore.js';
+import { serveCommand } from './commands/serve.js';
 import { topCommand } from './commands/top.js';
 import { verifyCommand } from './commands/verify.js';
 import { CliError, ExitCode } from './exit.js';
@@ -40,6 +41,7 @@ export function program(): Command {
   restoreCommand(poolite);
   backupsCommand(poolite);
   topCommand(poolite);
+  serveCommand(poolite);
   benchCommand(poolite);
   return poolite;
 }

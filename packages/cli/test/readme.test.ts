@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ExitCode } from '../src/exit.ts';
 import { program } from '../src/program.ts';
-import { poolite } from './support/cli.ts';
+import { Running } from './support/cli.ts';
 import { freshFolder, makeDatabase } from './support/files.ts';
 import { PoolChild } from './support/pool-child.ts';
 
@@ -20,7 +20,12 @@ describe.skipIf(process.platform === 'win32')('the commands of the README', () =
     const [npx, name, ...args] = line.split(' ');
     expect([npx, name]).toEqual(['npx', 'poolite']);
     if (args[0] === 'top') await PoolChild.start(file);
-    const { code, stdout } = await poolite(args, { cwd: folder });
+    const running = new Running(args, { cwd: folder });
+    if (args[0] === 'serve') {
+      await running.lines(1);
+      running.child.kill('SIGTERM');
+    }
+    const { code, stdout } = await running.ended;
     expect(code).toBe(0);
     expect(stdout).not.toBe('');
   });

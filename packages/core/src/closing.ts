@@ -4,7 +4,7 @@ import type { Holders } from './holders.js';
 import type { OneShot } from './one-shot.js';
 import type { CloseOptions } from './surface.js';
 import { errorOf } from './threads/failure.js';
-import type { Reply } from './threads/thread.js';
+import type { Reply } from './threads/line.js';
 
 const DEFAULT_TIMEOUT = 10_000;
 
@@ -44,7 +44,12 @@ export async function closeDatabase(
   database.state = 'closing';
   checkpoints?.stop();
   backups?.stop(closedError());
-  if (!force) await drained(database, holders, oneShot, timeout);
+  // What other processes have under way here ends first: they are told to begin nothing new.
+  const { membership } = database;
+  const guests = membership?.guests ?? 0;
+  const until = performance.now() + timeout;
+  await membership?.handOver(force ? 0 : timeout);
+  if (!force) await drained(database, holders, oneShot, Math.max(0, until - performance.now()));
   const error = closedError();
   database.refusal = error;
   await backups?.abandon(error);
@@ -72,8 +77,11 @@ export async function closeDatabase(
   }
   const last = await new Promise<Reply | undefined>((resolve) => {
     const task = writer.thread.expect({ reply: resolve, lost: () => resolve(undefined) });
-    writer.thread.post([{ type: 'close', task, checkpoint: checkpoints !== undefined }]);
+    writer.thread.post([
+      { type: 'close', task, checkpoint: checkpoints !== undefined && guests === 0 },
+    ]);
   });
+  membership?.close();
   // Its last sync is of everything that was written; then the WAL stays as Litestream knows it.
   const unsent = await database.replication?.close().catch((error: Error) => error);
   database.anchor?.close();

@@ -1,5 +1,6 @@
 import { Deadlines } from './deadlines.js';
 import { PoolError, shorten } from './errors.js';
+import { join } from './joining.js';
 import { channels } from './observing/channels.js';
 import { EventHub } from './observing/events.js';
 import { Latency } from './observing/stats.js';
@@ -8,7 +9,8 @@ import { checkMilliseconds } from './option-checks.js';
 import type { ResolvedOptions } from './options.js';
 import { InlineReader } from './reading/inline.js';
 import { Readers } from './reading/readers.js';
-import { newReplication, openWhen } from './replicating.js';
+import { newReplication } from './replicating.js';
+import type { Membership } from './sharing/membership.js';
 import { Catalogue, type Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
 import type { CallOptions, IterateOptions } from './surface.js';
@@ -50,6 +52,8 @@ export class Database {
   checkpointsAsked = 0;
   /** Keeps SQLite from checkpointing at the end, where the pool must not. */
   anchor: Anchor | undefined;
+  /** This process among those that share the writer; undefined where it has one of its own. */
+  readonly membership: Membership | undefined;
   /** Litestream beside the pool. */
   readonly replication: Replication | undefined;
   readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
@@ -62,7 +66,7 @@ export class Database {
   onEnded: (() => void) | undefined;
   /** Called when the file was lost: who holds a connection must hear of it. */
   onFailed: ((error: Error) => void) | undefined;
-  /** Called when one-shot writes have been answered, or wait behind a turn. */
+  /** Called when one-shot writes are answered, or wait behind a turn. */
   onWritesSettled: (() => void) | undefined;
   readonly #setReady: (outcome: Promise<void> | undefined) => void;
   #readersToOpen = 0;
@@ -71,28 +75,29 @@ export class Database {
 
   constructor(options: ResolvedOptions) {
     this.options = options;
-    const { connection } = options;
     this.isMemory = isMemory(options.file);
-    this.wal = new WalFiles(connection.file);
+    this.wal = new WalFiles(options.connection.file);
     let setReady: (outcome: Promise<void> | undefined) => void = () => {};
     this.ready = new Promise((resolve) => {
       setReady = resolve as typeof setReady;
     });
     this.#setReady = setReady;
-    // Whoever calls ready() or a statement hears of a failure; nobody has to.
-    this.ready.catch(() => {});
+    this.ready.catch(() => {}); // Whoever calls ready() or a statement hears of it; nobody has to.
     this.replication = newReplication(this);
     const prepared = this.replication?.prepare();
     prepared?.catch((error) => this.fail(error));
     this.readers = this.isMemory ? undefined : this.#newReaders();
+    const { start, membership } = join(this, prepared);
+    this.membership = membership;
     this.writer = new Writer(
-      connection,
-      new Int32Array(new SharedArrayBuffer(4)),
+      start,
       {
-        started: (thread) => openWhen(prepared, thread),
         opened: (info) => this.#writerOpened(info),
         failed: (failure) => this.fail(openError(failure, options)),
-        lost: (cause) => this.#lost('writer', 0, cause),
+        lost: (cause, wasRemote) => {
+          if (wasRemote) this.catalogue.unknownTo(0);
+          else this.#lost('writer', 0, cause);
+        },
         busyRetries: (retries) => this.#busy(retries),
         committed: (units, microseconds, waited) => this.#committed(units, microseconds, waited),
         writesSettled: () => this.onWritesSettled?.(),
@@ -124,7 +129,7 @@ export class Database {
 
   #written(): void {
     this.onEnded?.();
-    this.checkpoints?.written(this.writer.now);
+    if (!this.writer.thread.isRemote) this.checkpoints?.written(this.writer.now);
   }
 
   get hasStatementTimeout(): boolean {
@@ -277,6 +282,7 @@ export class Database {
       ),
     ]);
     this.anchor?.close();
+    this.membership?.close();
     this.deadlines.close();
   }
 

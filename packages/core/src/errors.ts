@@ -11,7 +11,7 @@ export type PoolErrorCode =
   | 'POOL_ABORTED'
   /** The caller waits for a writer that it holds itself. */
   | 'POOL_DEADLOCK'
-  /** The thread that ran the statement died; the statement had no lasting effect. */
+  /** The thread that ran the statement died, or the process that writes; it had no lasting effect. */
   | 'POOL_THREAD_LOST'
   /** The pool was used in a way that cannot work; the message says how to do it. */
   | 'POOL_MISUSE'
@@ -19,11 +19,11 @@ export type PoolErrorCode =
   | 'POOL_OPTIONS'
   /** A backup or a restore failed, and left nothing behind; `cause` is what SQLite or the file system said. */
   | 'POOL_BACKUP'
-  /** A file cannot be replaced, since somebody has it open. */
+  /** A file cannot be replaced, since somebody has it open; or another process writes it already. */
   | 'POOL_IN_USE'
   /** Replication, or a restore from a replica, failed: the message tells what Litestream said. */
   | 'POOL_REPLICA'
-  /** A write was under way when its caller or its thread left: it may or may not be stored. */
+  /** A write was under way when its caller, its thread or the process that writes left: it may or may not be stored. */
   | 'POOL_OUTCOME_UNKNOWN';
 
 const RETRYABLE: ReadonlySet<PoolErrorCode> = new Set(['POOL_TIMEOUT', 'POOL_THREAD_LOST']);

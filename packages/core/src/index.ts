@@ -10,6 +10,7 @@ export type {
   ReplicationMessage,
   ReplicationState,
   WalPinnedMessage,
+  WriterMessage,
 } from './observing/events.js';
 export {
   type RunningPool,
@@ -22,9 +23,11 @@ export type {
   LatencyStats,
   PoolStats,
   ReplicationStats,
+  WriterStats,
 } from './observing/stats.js';
 export type { CheckpointOptions, PoolOptions, RetryOptions } from './options.js';
 export { createPool, Pool } from './pool.js';
+export type { WriterOption } from './sharing/sharing-options.js';
 export { type Classification, classify, type StatementKind } from './statements/classify.js';
 export type { BindInput, Params } from './statements/params.js';
 export type {
@@ -77,3 +80,4 @@ export {
 } from './upkeep/litestream/restore.js';
 export { type ListStoredBackupsOptions, listBackups } from './upkeep/restoring/list.js';
 export { restoreBackup, verifyBackup } from './upkeep/restoring/restore.js';
+export { startWriterServer, type WriterServer, type WriterServerOptions } from './writer-server.js';

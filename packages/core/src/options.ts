@@ -13,6 +13,8 @@ import {
   refuse,
   text,
 } from './option-checks.js';
+import type { SharingSettings } from './sharing/membership.js';
+import { checkWriter, resolveWriter, type WriterOption } from './sharing/sharing-options.js';
 import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
 import {
   checkBackups,
@@ -146,6 +148,19 @@ export interface PoolOptions {
    * `checkpoint: 'hands-off'`. Default: none.
    */
   replicate?: ReplicateOptions;
+  /**
+   * Who writes. `'shared'`: the processes of this machine that open the file so elect one of them,
+   * and send it their writes; when it ends, another takes over. `{ socketPath }`: the writer that
+   * `startWriterServer` or `poolite serve` runs there. All of them must agree on `foreignKeys`,
+   * `integers`, `driver`, `pragmas` and `setup`. Default: `'own'`.
+   */
+  writer?: WriterOption;
+  /**
+   * Whether one-shot writes and batches whose outcome is unknown, since the writer died, are sent
+   * again by the pool: each takes effect once. It keeps a small table for that, `poolite_ledger`, in
+   * the file. Default: false.
+   */
+  exactlyOnce?: boolean;
 }
 
 /** The options of a pool, each with its value. */
@@ -164,6 +179,10 @@ export interface ResolvedOptions {
   readonly checkpoint: Readonly<Required<CheckpointOptions>> | 'hands-off';
   readonly backups: ResolvedBackups | undefined;
   readonly replicate: ReplicateSettings | undefined;
+  readonly writer: WriterOption;
+  readonly exactlyOnce: boolean;
+  /** What is behind `writer`; undefined for a writer of the pool's own. */
+  readonly sharing: SharingSettings | undefined;
   readonly connection: ConnectionOptions;
 }
 
@@ -261,6 +280,8 @@ const checkOptions = fields(
     checkpoint,
     backups: checkBackups,
     replicate: checkReplicate,
+    writer: checkWriter,
+    exactlyOnce: boolean,
   } satisfies Record<keyof PoolOptions, Check>,
   'createPool',
 );
@@ -308,6 +329,12 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     checkpoint: given.replicate ? 'hands-off' : resolveCheckpoint(given.checkpoint ?? {}),
     backups: resolveBackups(given.backups, isMemory(trimmed)),
     replicate: given.replicate && resolveReplicate(given.replicate),
+    writer: given.writer ?? 'own',
+    exactlyOnce: given.exactlyOnce ?? false,
+    sharing: resolveWriter(given.writer, {
+      patience: given.acquireTimeout ?? 10_000,
+      why: whyNotShared(trimmed, given.readonly),
+    }),
     connection: Object.freeze({
       file: isMemory(trimmed) || isUri ? trimmed : resolve(trimmed),
       readonly: given.readonly ?? false,
@@ -339,6 +366,14 @@ function resolveCheckpoint(given: CheckpointOptions | 'hands-off'): ResolvedOpti
     holdLimit: given.holdLimit ?? 5000,
     backpressure: given.backpressure ?? false,
   });
+}
+
+/** Why a database cannot have a writer that processes share. */
+function whyNotShared(file: string, readonly: boolean | undefined): string | undefined {
+  if (isMemory(file)) return 'contradicts a database in memory: no other process sees it';
+  if (file.startsWith('file:')) return 'needs the path of a file, not a URI';
+  if (readonly === true) return "contradicts 'readonly': such a pool has no writer";
+  return undefined;
 }
 
 /** Litestream wants a file that it may checkpoint. */

@@ -1,5 +1,5 @@
 import type { Database } from './database.js';
-import { noCheckpoints, type PoolStats } from './observing/stats.js';
+import { noCheckpoints, type PoolStats, type WriterStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
 import type { Backups } from './upkeep/backups/backups.js';
 
@@ -43,7 +43,16 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     threadsLost: counts.threadsLost,
     walBytes: isMemory ? 0 : database.wal.bytes(),
     replication: database.replication?.stats(),
+    writer: writerStats(database),
     checkpoints: database.checkpoints?.stats() ?? noCheckpoints(),
     backups: (database.backups as Backups).read(),
   };
+}
+
+function writerStats({ membership }: Database): WriterStats {
+  if (membership === undefined) {
+    return { role: 'own', pid: process.pid, clients: 0, takeovers: 0 };
+  }
+  const { role, pid, guests, takeovers } = membership;
+  return { role, pid, clients: guests, takeovers };
 }

@@ -96,7 +96,9 @@ export interface Share extends Opened {
  */
 export function share(options: ResolvedOptions): Share {
   const { file } = options.connection;
-  if (isMemory(file)) return { ...open(options), release: () => true };
+  // A server is one that whoever started it ends.
+  const isServer = options.sharing?.mustWrite === true;
+  if (isMemory(file) || isServer) return { ...open(options), release: () => true };
   const key = identity(file);
   const all = entries();
   const others = all.get(key) ?? [];

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Database } from './database.js';
 import { channels } from './observing/channels.js';
-import type { Thread } from './threads/thread.js';
+import type { Line } from './threads/line.js';
 import { Replication } from './upkeep/litestream/replicate.js';
 
 /** What replicates a database; undefined where nothing does. */
@@ -18,7 +18,7 @@ export function newReplication({ options, events }: Database): Replication | und
 }
 
 /** Lets a thread open the file, once a missing one has been restored. */
-export function openWhen(prepared: Promise<void> | undefined, thread: Thread): void {
+export function openWhen(prepared: Promise<void> | undefined, thread: Line): void {
   if (prepared === undefined) return thread.post([{ type: 'open' }]);
   // Callers wait for it already: the process must not end.
   thread.reference();

@@ -101,6 +101,14 @@ export interface ReplicationMessage {
   error: string | undefined;
 }
 
+/** What this process is among those that share a writer. */
+export interface WriterMessage {
+  /** It writes for all; another does; nobody does at this moment, as far as it knows. */
+  role: 'writer' | 'client' | 'seeking';
+  /** The process that writes. */
+  pid: number | undefined;
+}
+
 /** What a pool tells through `pool.on`. */
 export interface PoolEvents {
   /** The file is open, and all threads are up. */
@@ -125,6 +133,8 @@ export interface PoolEvents {
   backupSent: [BackupSentMessage];
   /** Replication has changed its state, or has met an error. */
   replication: [ReplicationMessage];
+  /** Another process writes now, or this one does, or who will is not known yet: see `writer`. */
+  writer: [WriterMessage];
   /** The pool is closed. */
   close: [];
 }

@@ -88,6 +88,18 @@ export interface BackupStats {
   nextAt: number;
 }
 
+/** Who writes, and what this process is in it. */
+export interface WriterStats {
+  /** `'own'`: this pool has a writer of its own. Otherwise as the event `writer` has it. */
+  role: 'own' | 'writer' | 'client' | 'seeking';
+  /** The process that writes; undefined while nobody knows. */
+  pid: number | undefined;
+  /** Other processes that have their writes done here. */
+  clients: number;
+  /** How often this process took the place of one that wrote before. */
+  takeovers: number;
+}
+
 /** What a pool has done since it was opened, and what it is doing. */
 export interface PoolStats {
   /** Whether the pool is open, opening, closing or closed. */
@@ -147,6 +159,8 @@ export interface PoolStats {
   threadsLost: number;
   /** The size of the WAL file, in bytes; 0 where there is none. */
   walBytes: number;
+  /** Who writes. */
+  writer: WriterStats;
   /** What keeps it small; all zero where nothing does. */
   checkpoints: CheckpointStats;
   /** What became of backups. */

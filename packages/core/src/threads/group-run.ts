@@ -1,7 +1,8 @@
 import type { BusyWaiter } from './busy.js';
 import type { Connection } from './connection.js';
+import { Ledger, type Once } from './ledger.js';
 import type { Outbox } from './outbox.js';
-import { BATCH, type Command, Control, Outcome, WordReader, type Words } from './protocol.js';
+import { BATCH, type Command, Control, ONCE, Outcome, WordReader, type Words } from './protocol.js';
 import type { Runner } from './runner.js';
 
 export interface WriterTools {
@@ -27,10 +28,12 @@ export class GroupRun {
   #early = 0;
   /** The statement of a batch at which SQLite undid the whole transaction. */
   #undoneAt: number | undefined;
+  readonly #ledger: Ledger;
 
   constructor(tools: WriterTools, outbox: Outbox) {
     this.#tools = tools;
     this.#outbox = outbox;
+    this.#ledger = new Ledger(tools.connection, tools.runner.encoder);
   }
 
   run({ early, words }: Command & { type: 'group' }): void {
@@ -83,6 +86,7 @@ export class GroupRun {
       return ran;
     } catch (error) {
       if (connection.db.inTransaction) connection.control('ROLLBACK');
+      this.#ledger.undone();
       throw error;
     }
   }
@@ -98,6 +102,7 @@ export class GroupRun {
     const { connection, runner } = this.#tools;
     const first = reader.number();
     if (first === BATCH) return this.#batch(reader, out);
+    if (first === ONCE) return this.#once(reader, out);
     const length = out.length;
     try {
       runner.run(connection, first, reader, out);
@@ -120,13 +125,17 @@ export class GroupRun {
         out.length = length;
         this.#undoneAt = undefined;
         const first = reader.number();
-        if (first !== BATCH) return runner.run(connection, first, reader, out);
+        if (first >= 0) return runner.run(connection, first, reader, out);
         connection.control('BEGIN IMMEDIATE');
         try {
-          this.#batch(reader, out);
+          if (first === BATCH) this.#batch(reader, out);
+          else this.#once(reader, out);
           connection.control('COMMIT');
         } finally {
-          if (connection.db.inTransaction) connection.control('ROLLBACK');
+          if (connection.db.inTransaction) {
+            connection.control('ROLLBACK');
+            this.#ledger.undone();
+          }
         }
       });
     } catch (error) {
@@ -137,8 +146,26 @@ export class GroupRun {
     }
   }
 
+  /** A unit that was perhaps done before: then it has its result already. */
+  #once(reader: WordReader, out: Words): void {
+    const once = readOnce(reader);
+    const known = this.#ledger.find(once);
+    if (known !== undefined) {
+      out.push(...known);
+      return this.#skip(reader);
+    }
+    const from = out.length;
+    this.#unit(reader, out);
+    // What failed has changed nothing: it may be tried again.
+    if (out[from] !== Outcome.error) this.#ledger.add(once, out.slice(from));
+  }
+
   #skip(reader: WordReader): void {
-    const first = reader.number();
+    let first = reader.number();
+    if (first === ONCE) {
+      readOnce(reader);
+      first = reader.number();
+    }
     const statements = first === BATCH ? reader.number() : 1;
     for (let i = 0; i < statements; i++) {
       if (first === BATCH) reader.number();
@@ -174,4 +201,9 @@ export class GroupRun {
       }
     }
   }
+}
+
+function readOnce(reader: WordReader): Once {
+  const client = String(reader.words[reader.at++]);
+  return { client, number: reader.number(), answered: reader.number() };
 }

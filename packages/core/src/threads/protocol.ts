@@ -38,6 +38,8 @@ export type Method = (typeof Method)[keyof typeof Method];
  */
 export type Words = unknown[];
 export const BATCH = -1;
+/** Opens a unit that must be done once: `-2, client, number, answered, then the unit`. */
+export const ONCE = -2;
 const NAMED = -1;
 
 export function pushStatement(
@@ -102,9 +104,15 @@ export type Command =
    * is how many groups the sender knows to have ended early.
    */
   | { type: 'group'; early: number; words: Words }
-  /** A transaction begins on the writer; its first statement travels behind. */
-  | { type: 'begin'; behavior: BeginBehavior; readonly: boolean }
-  /** The transaction ends. `share`: its COMMIT may wait for the transaction that follows. */
+  /**
+   * A transaction begins on the writer; its first statement travels behind. `alone`, which only
+   * another process is told: it must not share its commit with what ended before.
+   */
+  | { type: 'begin'; behavior: BeginBehavior; readonly: boolean; alone?: boolean }
+  /**
+   * The transaction ends. `share`: its COMMIT may wait for the transaction that follows; to another
+   * process: the turn ends with it, and that process decides.
+   */
   | { type: 'end'; task: number; how: 'commit' | 'rollback'; share: boolean }
   /** COMMIT what ended transactions left waiting: none follows after all. */
   | { type: 'settle' }
@@ -128,6 +136,10 @@ export type Command =
    * waited for so many ms (`patience`).
    */
   | { type: 'checkpoint'; task: number; mode: string; least: number; patience: number }
+  /** Asks another process for a turn on its writer. `limit`: how long it may last, in ms. */
+  | { type: 'turn'; turn: number; kind: string; limit: number }
+  /** It is not wanted any more, whether it was granted or not. */
+  | { type: 'withdraw'; turn: number }
   /** Close the connections; the writer empties the WAL before, where `checkpoint` says so. */
   | { type: 'close'; task: number; checkpoint: boolean };
 

@@ -80,6 +80,8 @@ export class ReaderThread {
       case 'rows':
       case 'bulk-end':
       case 'checkpoint':
+      case 'turn':
+      case 'withdraw':
         throw new Error(`a reader was sent '${command.type}'`);
       default:
         return command satisfies never;

@@ -1,9 +1,9 @@
 import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
 import { errorOf, thrownLater } from './failure.js';
+import type { Line, Reply } from './line.js';
 import { type Command, type Failure, type Method, pushStatement, type Words } from './protocol.js';
 import { Failed } from './result.js';
-import type { Reply, Thread } from './thread.js';
 
 /** Some rows of a stream. */
 export interface Chunk {
@@ -13,7 +13,7 @@ export interface Chunk {
 
 /** How a remote connection reaches its thread. */
 export interface RemoteRoute {
-  readonly thread: Thread;
+  readonly thread: Line;
   readonly session: number;
   readonly driver: string;
   send(command: Command): void;
@@ -25,6 +25,11 @@ export interface RemoteRoute {
 
 /** Never used twice: a stream that is left late must not end that of who has the writer now. */
 let nextCursor = 1;
+
+/** A number for a stream of another process, which must not be that of any other either. */
+export function newCursor(): number {
+  return nextCursor++;
+}
 
 /** Statements on one connection of another thread, which the caller holds. */
 export class RemoteConnection {

@@ -1,5 +1,6 @@
 import type { Block, Failure, Words } from './protocol.js';
 import { Outcome } from './protocol.js';
+import { walkResult } from './word-walk.js';
 
 /** Makes row objects of one list of column names. */
 interface RowMaker {
@@ -7,7 +8,9 @@ interface RowMaker {
   fromColumns(columns: readonly ArrayLike<unknown>[], row: number): object;
 }
 
-interface Shape {
+/** The column names of a result, as one thread sent them. */
+export interface Shape {
+  readonly keys: readonly string[];
   readonly maker: RowMaker;
   readonly width: number;
 }
@@ -73,7 +76,7 @@ export class ResultDecoder {
   #since = 0;
 
   defineShape(id: number, keys: string[], since: number): void {
-    this.#shapes.set(id, { maker: rowMaker(keys), width: keys.length });
+    this.#shapes.set(id, { keys, maker: rowMaker(keys), width: keys.length });
     if (since === this.#since) return;
     // A post's shapes come ahead of its results, some of which may use those of the generation
     // before: that one is dropped when the next begins.
@@ -141,6 +144,19 @@ export class ResultDecoder {
         return results;
       }
     }
+  }
+
+  /**
+   * The words of the next result as they are, for whoever hands them on; `rename` says what number
+   * a list of column names has there.
+   */
+  raw(rename: (shape: Shape) => number): Words {
+    const from = this.at;
+    this.at = walkResult(this.words, from, (number) => {
+      const shape = this.#shape(number);
+      return { width: shape.width, to: rename(shape) };
+    });
+    return this.words.slice(from, this.at);
   }
 
   /** The block that comes next where more of the same result follow, else undefined. */

@@ -187,6 +187,13 @@ export class ResultEncoder {
       }
       if (same) return known;
     }
+    prepared.keys = keys;
+    prepared.shape = this.shapeOf(keys);
+    return keys;
+  }
+
+  /** The number of a list of column names. */
+  shapeOf(keys: string[]): number {
     const text = JSON.stringify(keys);
     let id = this.#shapes.get(text);
     if (id === undefined) {
@@ -198,9 +205,13 @@ export class ResultEncoder {
       this.#shapes.set(text, id);
       this.newShapes.push({ id, keys, since: this.#since });
     }
-    prepared.keys = keys;
-    prepared.shape = id;
-    return keys;
+    return id;
+  }
+
+  /** The column names with a number that is in use. */
+  keysOfShape(shape: number): string[] {
+    for (const [text, id] of this.#shapes) if (id === shape) return JSON.parse(text) as string[];
+    throw new Error(`shape ${shape} is not known`);
   }
 }
 

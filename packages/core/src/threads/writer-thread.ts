@@ -90,6 +90,8 @@ export class WriterThread {
       case 'reads':
       case 'session':
       case 'leave':
+      case 'turn':
+      case 'withdraw':
         throw new Error(`the writer was sent '${command.type}'`);
       default:
         return command satisfies never;

@@ -1,9 +1,17 @@
+import { randomUUID } from 'node:crypto';
+import type { Line } from '../threads/line.js';
 import type { Answer, Command, Words } from '../threads/protocol.js';
-import type { Thread } from '../threads/thread.js';
-import type { Unit } from './unit.js';
+import { GuestUnits } from './guest-units.js';
+import type { OnceMark, Unit } from './unit.js';
 
 /** The most units of one group; a second group of this size may be under way behind the first. */
 export const MOST_UNITS = 512;
+
+/** The values of a group that goes to another process have no more bytes than this, save one unit's. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
+/** Groups that take less, in microseconds, are answered sooner than a thread wakes up. */
+const QUICK_GROUP = 40;
 
 /** What groups have done since the pool was opened. */
 export interface GroupCounts {
@@ -23,10 +31,30 @@ export class GroupQueue {
   /** How many groups this thread ended early. */
   #early = 0;
   #issued = 0;
+  /** Who this process is in the ledger. */
+  readonly #client: string | undefined;
+  /** Units of other processes. */
+  readonly guests = new GuestUnits();
+
+  /** Whether the usual group is answered sooner than a thread wakes up. */
+  get isQuick(): boolean {
+    return this.microseconds < QUICK_GROUP;
+  }
 
   /** Units that no thread has. */
   get queued(): number {
-    return this.#gathering.length;
+    return this.#gathering.length + this.guests.queued;
+  }
+
+  /** Whether units of this process gather. */
+  get gathersOwn(): boolean {
+    return this.#gathering.length > 0;
+  }
+
+  /** Whether the thread has units of this process. */
+  get sentOwn(): boolean {
+    if (this.guests.guests.length === 0) return this.#sent.length > 0;
+    return this.#sent.some((group) => group.some((unit) => unit.number > 0));
   }
 
   /** Groups that the thread has. */
@@ -36,7 +64,7 @@ export class GroupQueue {
 
   /** Units that were issued and are not answered. */
   get pending(): number {
-    let pending = this.#gathering.length;
+    let pending = this.queued;
     for (const group of this.#sent) pending += group.length;
     return pending;
   }
@@ -46,23 +74,32 @@ export class GroupQueue {
     return this.#issued;
   }
 
+  /** @param once whether units of this process are remembered in the ledger. */
+  constructor(once: boolean) {
+    this.#client = once ? randomUUID() : undefined;
+  }
+
   add(unit: Unit): void {
     unit.number = ++this.#issued;
+    if (this.#client !== undefined) {
+      unit.once = { client: this.#client, number: unit.number, answered: 0, sent: false };
+    }
     this.#gathering.push(unit);
   }
 
   /** Takes a unit back that was not sent yet; false where it was. */
   cancel(unit: Unit): boolean {
     const at = this.#gathering.indexOf(unit);
-    if (at < 0) return false;
+    if (at < 0 || unit.once?.sent === true) return false;
     this.#gathering.splice(at, 1);
     return true;
   }
 
   /** Whether the units up to this number are answered; those that gather do not count `behindTurn`. */
   hasPassed(issued: number, behindTurn: boolean): boolean {
-    const sent = this.#sent.find((group) => group.length > 0)?.[0];
-    if (sent !== undefined) return sent.number > issued;
+    for (const group of this.#sent) {
+      for (const unit of group) if (unit.number > 0) return unit.number > issued;
+    }
     if (behindTurn) return true;
     const queued = this.#gathering[0];
     return queued === undefined || queued.number > issued;
@@ -71,24 +108,36 @@ export class GroupQueue {
   /** Whether a unit up to this number gathers. */
   gathers(upTo: number): boolean {
     const oldest = this.#gathering[0];
-    return oldest !== undefined && oldest.number <= upTo;
+    return (oldest !== undefined && oldest.number <= upTo) || this.guests.queued > 0;
   }
 
   /** The command that sends the next group: of the units up to this number, which must be some. */
-  next(thread: Thread, upTo: number): Command {
+  next(thread: Line, upTo: number): Command {
     const all = this.#gathering;
     let most = Math.min(all.length, MOST_UNITS);
-    while ((all[most - 1] as Unit).number > upTo) most--;
-    const group = most === all.length ? all : all.slice(0, most);
+    while (most > 0 && (all[most - 1] as Unit).number > upTo) most--;
+    if (thread.isRemote) most = fitting(all, most);
+    let group = most === all.length ? all : all.slice(0, most);
+    if (this.guests.queued > 0) ({ group, own: most } = this.guests.mix(group, MOST_UNITS));
     this.#gathering = most === all.length ? [] : all.slice(most);
     const words: Words = [group.length];
+    const answered = this.#client === undefined ? 0 : this.#answered(group);
     for (const unit of group) {
+      if (answered > 0 && unit.number > 0) (unit.once as OnceMark).answered = answered;
       if (unit.batch === undefined) thread.introduce(unit.statement);
       else for (const { statement } of unit.batch) thread.introduce(statement);
       unit.push(words);
     }
     this.#sent.push(group);
     return { type: 'group', early: this.#early, words };
+  }
+
+  /** Up to which number the units of this process are answered, when this group is sent. */
+  #answered(group: readonly Unit[]): number {
+    for (const units of [...this.#sent, group]) {
+      for (const { number } of units) if (number > 0) return number - 1;
+    }
+    return 0;
   }
 
   /** The units of the oldest group that its answer settles; what it did not run comes again. */
@@ -104,7 +153,7 @@ export class GroupQueue {
     // It ended early, since its time was up: its rest runs before what was sent behind it, which
     // the thread passes over.
     this.#early++;
-    this.#gathering = [...group.slice(ran), ...this.#sent.flat(), ...this.#gathering];
+    this.#putBack([...group.slice(ran), ...this.#sent.flat()]);
     this.#sent.fill([]);
     return group.slice(0, ran);
   }
@@ -113,6 +162,7 @@ export class GroupQueue {
   takeLate(moment: number): Unit[] {
     const late = this.#gathering.filter((unit) => unit.since <= moment);
     if (late.length > 0) this.#gathering = this.#gathering.filter((unit) => unit.since > moment);
+    if (this.guests.queued > 0) late.push(...this.guests.takeLate(moment));
     return late;
   }
 
@@ -120,7 +170,7 @@ export class GroupQueue {
   takeQueued(): Unit[] {
     const units = this.#gathering;
     this.#gathering = [];
-    return units;
+    return [...units, ...this.guests.takeAll()];
   }
 
   /** Takes out all that the thread has. */
@@ -130,12 +180,33 @@ export class GroupQueue {
 
   /**
    * The thread died: the units of the group that it ran. It had not begun the second, since it
-   * runs the first to its answer, so that one gathers again.
+   * runs the first to its answer, so that one gathers again. Where another process had them, nobody
+   * knows what it began: `all` of them.
    */
-  lost(): Unit[] {
+  lost(all: boolean): Unit[] {
     const [running, ...behind] = this.#sent.splice(0).filter((group) => group.length > 0);
-    this.#gathering = [...behind.flat(), ...this.#gathering];
     this.#early = 0;
-    return running ?? [];
+    const lost = all ? [...(running ?? []), ...behind.flat()] : (running ?? []);
+    // Those are sent again that the ledger remembers: it tells which of them were done.
+    const again = lost.filter((unit) => unit.once !== undefined);
+    this.#putBack(all ? again : [...again, ...behind.flat()]);
+    return again.length === 0 ? lost : lost.filter((unit) => unit.once === undefined);
   }
+
+  /** Lets units gather again, ahead of all others. */
+  #putBack(units: Unit[]): void {
+    const own = units.filter((unit) => unit.number > 0);
+    this.#gathering = [...own, ...this.#gathering];
+    if (own.length < units.length) this.guests.putBack(units);
+  }
+}
+
+/** How many of the first `most` units travel together. */
+function fitting(units: readonly Unit[], most: number): number {
+  let bytes = 0;
+  for (let i = 0; i < most; i++) {
+    bytes += (units[i] as Unit).bytes;
+    if (bytes > MOST_BYTES) return Math.max(1, i);
+  }
+  return most;
 }

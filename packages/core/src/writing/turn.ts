@@ -1,10 +1,14 @@
 import type { Deadline } from '../deadlines.js';
+import { PoolError } from '../errors.js';
+import type { Guest } from './guest-units.js';
 
 /** What a turn on the writer is for: it says so in messages. */
 export type TurnKind = 'transaction' | 'lease' | 'script' | 'bulk' | 'checkpoint';
 
 export interface TurnRequest {
   readonly kind: TurnKind;
+  /** The process that asks; undefined for this one. */
+  readonly guest?: Guest;
   /** Whether it may begin behind transactions whose commit is still to come. */
   readonly shares: boolean;
   /** How long it may wait, in ms. */
@@ -42,9 +46,28 @@ export class Turn {
     this.after = after;
   }
 
-  /** Whether it is one write to its caller, as a one-shot is: then they keep their order. */
+  /**
+   * Whether it is one write to its caller, as a one-shot is: then they keep their order. Another
+   * process has seen to that itself before it asked.
+   */
   get isOneWrite(): boolean {
-    const { kind } = this.request;
-    return kind === 'script' || kind === 'bulk';
+    const { kind, guest } = this.request;
+    return guest === undefined && (kind === 'script' || kind === 'bulk');
   }
+}
+
+/** What the holder of a turn hears that lasted too long. */
+export function expiryError({ limit, kind, opener }: TurnRequest): PoolError {
+  return new PoolError(
+    'POOL_TIMEOUT',
+    `a ${kind} held the writer longer than transactionTimeout (${limit} ms) and was rolled back`,
+    { cause: opener },
+  );
+}
+
+/** The process that granted a turn has taken it back: its holder hears why. */
+export function takenBack(turn: Turn, error: Error): void {
+  turn.begunAt = 0;
+  if (PoolError.is(error) && error.code === 'POOL_TIMEOUT') turn.request.expired(turn, error);
+  else turn.request.lost(error);
 }

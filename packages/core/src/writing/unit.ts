@@ -1,12 +1,23 @@
 import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
-import { BATCH, type Method, pushStatement, type Words } from '../threads/protocol.js';
+import { lostError } from '../threads/failure.js';
+import { BATCH, type Method, ONCE, pushStatement, type Words } from '../threads/protocol.js';
+import type { ResultDecoder } from '../threads/result.js';
 
 /** One statement of a batch. */
 export interface UnitStatement {
   readonly statement: Statement;
   readonly method: Method;
   readonly params: BoundParams;
+}
+
+/** A unit that the thread remembers in the file: see `Ledger`. */
+export interface OnceMark {
+  readonly client: string;
+  readonly number: number;
+  answered: number;
+  /** Whether it may have been done already. */
+  sent: boolean;
 }
 
 /**
@@ -23,8 +34,10 @@ export class Unit implements UnitStatement {
   readonly settle: (result: unknown) => void;
   /** When it was issued, on the writer's coarse clock. */
   readonly since: number;
-  /** Its place among all writes: the writer's own to set. */
+  /** Its place among all writes of this process: the writer's own to set. Others have none: 0. */
   number = 0;
+  /** For one that must be done once: whose it is; undefined for any other. */
+  once: OnceMark | undefined;
 
   constructor(
     { statement, method, params }: UnitStatement,
@@ -40,7 +53,35 @@ export class Unit implements UnitStatement {
     this.since = since;
   }
 
+  /** Settles it with the result that comes next. */
+  take(decoder: ResultDecoder): void {
+    this.settle(decoder.next());
+  }
+
+  /** About how many bytes its values have. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { params } of this.batch ?? [this]) {
+      for (const value of Object.values(params ?? {}) as unknown[]) {
+        if (typeof value === 'string') bytes += value.length;
+        else if (value instanceof Uint8Array) bytes += value.byteLength;
+      }
+    }
+    return bytes;
+  }
+
+  /** What its caller hears of an error that keeps it from being sent, or sent again. */
+  refuse(error: Error): void {
+    const wasSent = this.once?.sent === true;
+    this.settle(wasSent ? lostError(error, true) : error);
+  }
+
   push(words: Words): void {
+    if (this.once !== undefined) {
+      const { client, number, answered } = this.once;
+      words.push(ONCE, client, number, answered);
+      this.once.sent = true;
+    }
     if (this.batch === undefined) {
       pushStatement(words, this.statement.id, this.method, this.params);
       return;

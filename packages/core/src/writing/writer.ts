@@ -1,57 +1,32 @@
 import type { Deadlines } from '../deadlines.js';
-import { PoolError } from '../errors.js';
-import type { ConnectionOptions } from '../threads/connection.js';
 import { lostError } from '../threads/failure.js';
-import type { Answer, Command, Failure, OpenedInfo } from '../threads/protocol.js';
-import { Thread } from '../threads/thread.js';
+import type { Line, LineOwner } from '../threads/line.js';
+import type { Answer, Command } from '../threads/protocol.js';
+import { Asking } from './asking.js';
 import { Brake } from './brake.js';
 import { GroupQueue, MOST_UNITS } from './group-queue.js';
+import type { StartLine, TurnCounts, WriterOwner } from './owner.js';
 import { SharedCommit } from './shared-commit.js';
-import { Turn, type TurnRequest } from './turn.js';
+import { Sweeper } from './sweeper.js';
+import { expiryError, Turn, type TurnRequest, takenBack } from './turn.js';
 import type { Unit } from './unit.js';
-
-/** Groups that take less, in microseconds, are answered sooner than a thread wakes up. */
-const QUICK_GROUP = 40;
-
-export interface WriterOwner {
-  /** A thread is there: it opens the file when it is told to. */
-  started(thread: Thread): void;
-  opened(info: OpenedInfo): void;
-  failed(failure: Failure): void;
-  /** The thread died and has been replaced. */
-  lost(cause: unknown): void;
-  busyRetries(count: number): void;
-  /** A group was committed: so many units, so many microseconds on the thread. */
-  committed(units: number, microseconds: number, waited: number): void;
-  /** Everything that reads may wait for has been answered, or waits behind a turn. */
-  writesSettled(): void;
-  /** After each post's answers, and each turn: whoever closes looks whether all have ended. */
-  ended(): void;
-  /** Somebody has waited for the writer longer than acquireTimeout. */
-  timeoutError(holder: Turn | undefined, waited: number): PoolError;
-}
-
-export interface TurnCounts {
-  sharedCommits: number;
-  transactions: number;
-}
+import { WaitingTurns } from './waiting-turns.js';
 
 /** The writer thread, and whose turn it is there. */
 export class Writer {
   readonly counts: TurnCounts = { sharedCommits: 0, transactions: 0 };
   /** One-shot writes. */
-  readonly groups = new GroupQueue();
+  readonly groups: GroupQueue;
   readonly brake = new Brake(() => this.#flush());
-  thread: Thread;
-  readonly #connection: ConnectionOptions;
-  readonly #claims: Int32Array;
+  thread: Line;
+  readonly #startLine: StartLine;
   readonly #owner: WriterOwner;
   readonly #deadlines: Deadlines;
-  readonly #acquireTimeout: number;
   readonly sharedCommit: SharedCommit;
   /** Those who wait for a turn, first come first served. */
-  readonly #waiting: Turn[] = [];
+  readonly #waiting: WaitingTurns;
   #turn: Turn | undefined;
+  readonly #asking = new Asking();
   /** Whether turns had the writer last: groups and turns alternate. */
   #turnLast = false;
   #open = false;
@@ -60,24 +35,31 @@ export class Writer {
   #scheduled = false;
   /** A clock that is read once a tick. */
   #now = performance.now();
-  #sweeper: NodeJS.Timeout | undefined;
+  readonly #sweeper: Sweeper;
   readonly #flushLater = () => {
     this.#scheduled = false;
     this.#flush();
   };
 
   constructor(
-    connection: ConnectionOptions,
-    claims: Int32Array,
+    start: StartLine,
     owner: WriterOwner,
     deadlines: Deadlines,
-    options: { acquireTimeout: number; shareCommits: boolean },
+    options: { acquireTimeout: number; shareCommits: boolean; exactlyOnce: boolean },
   ) {
-    this.#connection = connection;
-    this.#claims = claims;
+    this.#startLine = start;
+    this.groups = new GroupQueue(options.exactlyOnce);
     this.#owner = owner;
     this.#deadlines = deadlines;
-    this.#acquireTimeout = options.acquireTimeout;
+    const isBlocked = () => this.groups.queued > 0 && (this.#turn !== undefined || !this.#open);
+    this.#sweeper = new Sweeper(options.acquireTimeout, this.groups, isBlocked, {
+      error: (waited) => owner.timeoutError(this.#turn, waited),
+      swept: () => owner.writesSettled(),
+    });
+    this.#waiting = new WaitingTurns(deadlines, (turn, waited) => {
+      this.withdraw(turn);
+      turn.request.refused(owner.timeoutError(this.#turn, waited));
+    });
     this.sharedCommit = new SharedCommit(options.shareCommits);
     this.thread = this.#start();
   }
@@ -97,11 +79,15 @@ export class Writer {
 
   /** Whether reads must wait for one-shot writes: never for those behind a turn. */
   get holdsReads(): boolean {
-    return this.groups.sent > 0 || (this.groups.queued > 0 && this.#turn === undefined);
+    const { groups } = this;
+    if (this.#turn !== undefined) return !this.thread.isRemote && groups.sentOwn;
+    return groups.sentOwn || groups.gathersOwn;
   }
 
   /** Whether a read need not wait any more for the writes up to this number. */
   hasPassed(issued: number): boolean {
+    // Another process granted the turn before it ran what is not answered yet.
+    if (this.#turn !== undefined && this.thread.isRemote) return true;
     return this.groups.hasPassed(issued, this.#turn !== undefined);
   }
 
@@ -110,28 +96,23 @@ export class Writer {
     if (!this.#scheduled) this.#schedule();
   }
 
+  /** Units of another process have joined those that gather. */
+  gathered(): void {
+    if (!this.#scheduled) this.#schedule();
+  }
+
   /** Asks for the writer. */
   acquire(request: TurnRequest): Turn {
     const turn = new Turn(request, this.groups.issued);
-    const asked = performance.now();
-    if (request.acquireTimeout > 0) {
-      turn.deadline = this.#deadlines.set(request.acquireTimeout, () => {
-        this.withdraw(turn);
-        const waited = performance.now() - asked;
-        request.refused(this.#owner.timeoutError(this.#turn, waited));
-      });
-    }
-    this.#waiting.push(turn);
+    this.#waiting.add(turn);
     if (!this.#scheduled) this.#schedule();
     return turn;
   }
 
   /** Gives up waiting; false where the turn was granted or refused before. */
   withdraw(turn: Turn): boolean {
-    const at = this.#waiting.indexOf(turn);
-    if (at < 0) return false;
-    this.#waiting.splice(at, 1);
-    this.#deadlines.clear(turn.deadline);
+    if (!this.#waiting.remove(turn)) return false;
+    if (this.#asking.turn === turn) this.send(this.#asking.withdraw());
     return true;
   }
 
@@ -153,7 +134,7 @@ export class Writer {
     if (this.sharedCommit.isOpen && (alone || command.behavior !== 'immediate')) this.#settle();
     turn.begunAt = performance.now();
     this.counts.transactions++;
-    this.send(command);
+    this.send(this.thread.isRemote ? { ...command, alone } : command);
   }
 
   /**
@@ -165,6 +146,11 @@ export class Writer {
     // A lease may have begun it by a script: then nobody knows how long it lasted.
     if (turn.begunAt > 0) this.sharedCommit.lasted(turn.begunAt, now);
     turn.begunAt = 0;
+    if (this.thread.isRemote) {
+      this.send({ type: 'end', task, how, share: leave });
+      if (leave) this.#over(turn);
+      return;
+    }
     const share = how === 'commit' && leave && this.#mayShare(now);
     this.send({ type: 'end', task, how, share });
     if (share) this.sharedCommit.join(now);
@@ -175,12 +161,19 @@ export class Writer {
   /** The turn is over: whatever it sent is on its way. */
   leave(turn: Turn, share = false): void {
     if (turn.over) return;
+    if (this.thread.isRemote && this.#turn === turn) {
+      this.#commands.push({ type: 'leave', session: 0, clean: true });
+    }
+    this.#over(turn, share);
+  }
+
+  #over(turn: Turn, share = false): void {
     turn.over = true;
     this.#deadlines.clear(turn.deadline);
     if (this.#turn !== turn) return;
     this.#turn = undefined;
     this.#turnLast = true;
-    if (share) this.#grant(this.#waiting.shift() as Turn);
+    if (share) this.#grant(this.#waiting.next as Turn);
     else if (!this.#scheduled) this.#schedule();
     this.#owner.ended();
   }
@@ -189,14 +182,13 @@ export class Writer {
   close(): void {
     this.#closing = true;
     this.brake.release();
-    clearInterval(this.#sweeper);
+    this.#sweeper.stop();
   }
 
   /** Settles everything that was not sent. */
   rejectQueued(error: Error): void {
-    for (const unit of this.groups.takeQueued()) unit.settle(error);
-    for (const turn of this.#waiting.splice(0)) {
-      this.#deadlines.clear(turn.deadline);
+    for (const unit of this.groups.takeQueued()) unit.refuse(error);
+    for (const turn of this.#waiting.takeAll()) {
       turn.over = true;
       turn.request.refused(error);
     }
@@ -207,10 +199,11 @@ export class Writer {
     for (const unit of this.groups.takeSent()) unit.settle(error);
   }
 
-  #start(): Thread {
-    const thread = new Thread('writer', this.#connection, this.#claims, 0, {
+  #start(): Line {
+    const owner: LineOwner = {
       opened: (info) => {
         this.#open = true;
+        this.#asking.pausing = false;
         this.#owner.opened(info);
         this.#flush();
       },
@@ -218,6 +211,7 @@ export class Writer {
       answer: (answer) => this.#answered(answer),
       handled: () => {
         this.#now = performance.now();
+        if (this.#asking.pausing) this.#flush();
         this.#owner.ended();
       },
       lost: (cause, committing) => this.#lost(cause, committing),
@@ -225,9 +219,20 @@ export class Writer {
         !this.#open ||
         this.groups.queued + this.groups.sent + this.#waiting.length > 0 ||
         this.onProgress !== undefined,
+      granted: (number) => {
+        const turn = this.#asking.granted(number);
+        if (turn !== undefined) this.#grant(turn);
+      },
+      taken: (error) => this.#taken(error),
+      closing: () => {
+        this.#asking.pausing = true;
+        this.#flush();
+      },
+    };
+    return this.#startLine(owner, (line) => {
+      this.thread = line;
+      if (owner.busy()) line.reference();
     });
-    this.#owner.started(thread);
-    return thread;
   }
 
   #schedule(): void {
@@ -236,7 +241,7 @@ export class Writer {
   }
 
   #mayShare(now: number): boolean {
-    if (this.brake.ms > 0 || this.#waiting[0]?.request.shares !== true) return false;
+    if (this.brake.ms > 0 || this.#waiting.next?.request.shares !== true) return false;
     return this.sharedCommit.mayJoin(now);
   }
 
@@ -247,26 +252,21 @@ export class Writer {
   }
 
   #grant(turn: Turn): void {
-    this.#deadlines.clear(turn.deadline);
+    this.#waiting.grant(turn);
     this.#turn = turn;
     turn.since = performance.now();
     const { limit } = turn.request;
     turn.deadline = limit > 0 ? this.#deadlines.set(limit, () => this.#expire(turn)) : undefined;
     // Reads wait for writes, but not for those that wait for a turn.
-    if (this.groups.queued > 0) {
+    if (this.groups.queued > 0 || (this.thread.isRemote && this.groups.sent > 0)) {
       this.#owner.writesSettled();
-      this.#sweepLater();
+      this.#sweeper.start();
     }
     turn.request.granted(turn);
   }
 
   #expire(turn: Turn): void {
-    const { limit, kind, opener } = turn.request;
-    const error = new PoolError(
-      'POOL_TIMEOUT',
-      `a ${kind} held the writer longer than transactionTimeout (${limit} ms) and was rolled back`,
-      { cause: opener },
-    );
+    const error = expiryError(turn.request);
     this.#takeAway(turn, () => turn.request.expired(turn, error));
   }
 
@@ -274,6 +274,11 @@ export class Writer {
   revoke(error: Error): void {
     const turn = this.#turn;
     if (turn !== undefined) this.#takeAway(turn, () => turn.request.revoked(error));
+  }
+
+  /** Another process has gone, or does not want a turn any more, whether it waits or has it. */
+  giveUp(turn: Turn): void {
+    if (!this.withdraw(turn) && this.#turn === turn) this.#takeAway(turn, () => {});
   }
 
   #takeAway(turn: Turn, tell: () => void): void {
@@ -289,14 +294,17 @@ export class Writer {
     this.#now = performance.now();
     // A thread that died has its last answers read before it is replaced.
     if (!this.#open || !this.thread.alive) {
-      if (this.groups.queued + this.#waiting.length > 0) this.thread.reference();
-      return;
+      if (this.groups.queued + this.#waiting.length === 0) return;
+      if (this.thread.isRemote) this.#sweeper.start();
+      return this.thread.reference();
     }
     if (this.sharedCommit.isOpen && (this.#turn === undefined || this.#turn.begunAt === 0)) {
       this.#settle();
     }
-    if (this.#turn === undefined) this.#next();
-    else if (this.groups.queued > 0) this.#sweepLater();
+    if (this.#turn === undefined) {
+      if (this.thread.isRemote) this.#askFor();
+      else this.#next();
+    } else if (this.groups.queued > 0) this.#sweeper.start();
     if (this.#commands.length > 0) {
       const commands = this.#commands;
       this.#commands = [];
@@ -308,21 +316,18 @@ export class Writer {
   #expected(commands: readonly Command[]): 'statement' | 'commit' {
     const { type } = commands[commands.length - 1] as Command;
     if (type === 'execute' && (this.#turn?.begunAt ?? 0) > 0) return 'statement';
-    return type === 'group' && this.groups.microseconds < QUICK_GROUP ? 'statement' : 'commit';
+    return type === 'group' && this.groups.isQuick ? 'statement' : 'commit';
   }
 
   #next(): void {
     const { groups } = this;
-    const [next] = this.#waiting;
+    const { next, upTo } = this.#waiting;
     // What empties the WAL is not slowed down.
     const isBraked = this.brake.ms > 0 && next?.request.kind !== 'checkpoint';
     if (isBraked && !this.brake.passes(performance.now())) return;
-    const oneWrite = next === undefined ? undefined : this.#waiting.find((turn) => turn.isOneWrite);
-    const upTo = oneWrite?.after ?? Number.POSITIVE_INFINITY;
     if (groups.sent === 0 && next !== undefined) {
       const early = next.isOneWrite && groups.gathers(next.after);
       if (!early && (!this.#turnLast || !groups.gathers(upTo))) {
-        this.#waiting.shift();
         this.#grant(next);
         return;
       }
@@ -336,6 +341,19 @@ export class Writer {
     }
   }
 
+  /** The same where another process grants turns. */
+  #askFor(): void {
+    this.#commands.push(...this.#asking.next(this.thread, this.groups, this.#waiting));
+    if (this.#asking.pausing && this.groups.queued > 0) this.#sweeper.start();
+  }
+
+  #taken(error: Error): void {
+    const turn = this.#turn;
+    if (turn === undefined) return;
+    takenBack(turn, error);
+    this.#over(turn);
+  }
+
   #answered(answer: Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' }>): void {
     if (answer.type === 'busy') return this.#owner.busyRetries(answer.retries);
     if (answer.type === 'progress') return this.onProgress?.(answer);
@@ -347,7 +365,7 @@ export class Writer {
     if (units.length === 0) return;
     const { decoder } = this.thread;
     decoder.read(answer.words);
-    for (const unit of units) unit.settle(decoder.next());
+    for (const unit of units) unit.take(decoder);
     this.#owner.committed(units.length, answer.microseconds, waited);
     this.#owner.writesSettled();
   }
@@ -355,46 +373,28 @@ export class Writer {
   /** Where a bulk is under way: how far it came. */
   onProgress: ((progress: Extract<Answer, { type: 'progress' }>) => void) | undefined;
 
-  /** Units behind a long turn wait no longer than acquireTimeout. */
-  #sweepLater(): void {
-    if (this.#sweeper !== undefined || this.#acquireTimeout === 0) return;
-    this.#sweeper = setInterval(
-      () => {
-        if (this.groups.queued === 0 || this.#turn === undefined) {
-          clearInterval(this.#sweeper);
-          this.#sweeper = undefined;
-          return;
-        }
-        const now = performance.now();
-        const late = this.groups.takeLate(now - this.#acquireTimeout);
-        for (const unit of late) {
-          unit.settle(this.#owner.timeoutError(this.#turn, now - unit.since));
-        }
-      },
-      Math.max(5, Math.min(250, this.#acquireTimeout / 10)),
-    );
-    this.#sweeper.unref();
-  }
-
   #lost(cause: unknown, committing: boolean): void {
     this.#open = false;
+    this.#asking.lost();
     const turn = this.#turn;
     this.#turn = undefined;
     this.sharedCommit.close();
     this.#commands = [];
     const error = lostError(cause, committing);
-    for (const unit of this.groups.lost()) unit.settle(error);
+    const { isRemote } = this.thread;
+    for (const unit of this.groups.lost(isRemote)) unit.settle(error);
     if (turn !== undefined) {
       turn.over = true;
       this.#deadlines.clear(turn.deadline);
       turn.request.lost(lostError(cause, false));
     }
     if (this.#closing) return;
-    this.#owner.lost(cause);
+    this.#owner.lost(cause, isRemote);
     // Too many in a row: the pool gave up.
     if (this.#closing) return;
     this.thread = this.#start();
     this.thread.reference();
     this.#owner.writesSettled();
+    if (isRemote) this.#flush();
   }
 }
