@@ -26,15 +26,11 @@ export class Asking {
 
   /**
    * What to send while this process has no turn: it asks for one while its groups go on, one at a
-   * time. Once the other process will end, nothing new is sent, and it is told when all is answered.
+   * time. Once the other process will end, nothing new is sent.
    */
   next(line: Line, groups: GroupQueue, waiting: WaitingTurns): Command[] {
     const commands: Command[] = [];
-    if (this.pausing) {
-      if (this.turn !== undefined) commands.push(this.withdraw());
-      if (groups.sent === 0 && line.calls === 0) line.rest();
-      return commands;
-    }
+    if (this.pausing) return this.turn === undefined ? commands : [this.withdraw()];
     const { next, upTo } = waiting;
     if (next !== undefined && this.turn === undefined) {
       const may = !next.isOneWrite || groups.hasPassed(next.after, false);
@@ -42,6 +38,11 @@ export class Asking {
     }
     if (groups.sent === 0 && groups.gathers(upTo)) commands.push(groups.next(line, upTo));
     return commands;
+  }
+
+  /** Tells a process that will end that nothing is under way there, behind all that was sent. */
+  rest(line: Line, groups: GroupQueue): void {
+    if (this.pausing && groups.sent === 0 && line.calls === 0) line.rest();
   }
 
   /** The turn with this number was granted: whose it is, unless it was withdrawn. */

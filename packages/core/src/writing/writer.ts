@@ -306,10 +306,10 @@ export class Writer {
       else this.#next();
     } else if (this.groups.queued > 0) this.#sweeper.start();
     if (this.#commands.length > 0) {
-      const commands = this.#commands;
-      this.#commands = [];
+      const commands = this.#commands.splice(0);
       this.thread.post(commands, this.#expected(commands));
     }
+    if (this.#turn === undefined) this.#asking.rest(this.thread, this.groups);
   }
 
   /** What the answer to the last of these commands takes as long as: does a commit come before it? */

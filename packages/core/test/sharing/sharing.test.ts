@@ -319,6 +319,34 @@ test('a clean exit hands over, and nobody sees an error', async () => {
   expect(await client.get('SELECT count(*) AS n FROM t')).toEqual({ n });
 });
 
+test('a clean exit does not wait for those who wait for a turn', async () => {
+  const { file, writer, client } = await pair();
+  // With other options than both, so that it is one more process to them.
+  const third = openPool(file, { writer: 'shared', readers: 3 });
+  await writer.exec(TABLE);
+  await third.ready();
+  const insert = (pool: Pool, v: string) =>
+    pool.transaction((tx) => tx.run('INSERT INTO t (v) VALUES (?)', [v]));
+  const moved: Promise<unknown>[] = [];
+  let closed: Promise<void> | undefined;
+  const started = performance.now();
+  await writer.transaction(async (tx) => {
+    await tx.run("INSERT INTO t (v) VALUES ('first')");
+    moved.push(insert(client, 'second'), insert(third, 'third'));
+    await until(() => writer.stats().transactions.waiting === 2);
+    closed = writer.close({ timeout: 60_000 });
+  });
+  await closed;
+  expect(performance.now() - started).toBeLessThan(30_000);
+  await Promise.all(moved);
+  expect(client.stats().writer.role).not.toBe(third.stats().writer.role);
+  expect(await client.values('SELECT v FROM t ORDER BY v')).toEqual([
+    ['first'],
+    ['second'],
+    ['third'],
+  ]);
+});
+
 test('a process that simply ends hands over too', async () => {
   const file = freshFile();
   const client = runScript(
