@@ -6,6 +6,7 @@ import { bulk } from './core/bulk.ts';
 import { inserts } from './core/inserts.ts';
 import { stall, startUp, stuckReader } from './core/latency.ts';
 import { largeReads, pointReads } from './core/reads.ts';
+import { sharing } from './core/sharing.ts';
 import { sharedCommits, transactions } from './core/transactions.ts';
 import { wal } from './core/wal.ts';
 import { drizzle } from './drizzle.ts';
@@ -24,6 +25,7 @@ const scenarios: readonly Scenario[] = [
   stuckReader,
   startUp,
   bulk,
+  ...sharing,
   ...wal,
   ...backups,
   ...kysely,

@@ -154,12 +154,17 @@ test('one process has at most its share of every group and of the turns', async 
   const { writer, client } = await pair();
   await client.exec(TABLE);
   const order: string[] = [];
+  // All of them wait before the first of them may go.
+  const lease = await writer.lease('write');
   // What the writer's own process wants would fill many groups.
   const own = Array.from({ length: 4000 }, (_, i) =>
     writer.run('INSERT INTO t (v) VALUES (?)', [`w${i}`]).then(() => order.push('w')),
   );
   const other = client.run('INSERT INTO t (v) VALUES (?)', ['c']).then(() => order.push('c'));
+  await until(() => writer.stats().writes.queued === 4001);
+  await lease.release();
   await Promise.all([...own, other]);
+  // A group has 1,024 units, and the next may be answered beside it.
   expect(order.indexOf('c')).toBeLessThan(2100);
   const turns: string[] = [];
   const turn = (pool: Pool, name: string) =>
@@ -361,6 +366,40 @@ test('a process that simply ends hands over too', async () => {
   const next = openPool(file, { writer: 'shared' });
   await next.run("INSERT INTO t (v) VALUES ('next')");
   expect(next.stats().writer.role).toBe('writer');
+});
+
+test('a process that simply ends hands over to those at work, who see no error', async () => {
+  const file = freshFile();
+  const marker = join(freshFolder(), 'leads');
+  const script = runScript(
+    `import { writeFileSync } from 'node:fs';
+    import { createPool } from '@poolite/core';
+    const [file, marker] = process.argv.slice(1);
+    const pool = createPool(file, { writer: 'shared', readers: 1 });
+    await pool.exec('${TABLE}');
+    writeFileSync(marker, '');
+    const last = "SELECT 1 FROM t WHERE v = 'end'";
+    while (!(await pool.get(last))) await new Promise((go) => setTimeout(go, 5));
+    process.stdout.write(pool.stats().writer.role + ' ' + pool.stats().writer.clients);
+    // No close(): the loop is empty now.`,
+    { args: [file, marker] },
+  );
+  await until(() => existsSync(marker));
+  const client = openPool(file, { writer: 'shared', readers: 1 });
+  let n = 0;
+  let going = true;
+  const callers = Array.from({ length: 8 }, async () => {
+    while (going) await client.run('INSERT INTO t (v) VALUES (?)', [n++]);
+  });
+  const mover = (async () => {
+    while (going) await client.transaction((tx) => tx.run('UPDATE t SET v = v WHERE id = 1'));
+  })();
+  await client.run("INSERT INTO t (v) VALUES ('end')");
+  expect(await script).toMatchObject({ code: 0, stdout: 'writer 1', stderr: '' });
+  await until(() => client.stats().writer.role === 'writer');
+  going = false;
+  await Promise.all([...callers, mover]);
+  expect(await client.get("SELECT count(*) AS n FROM t WHERE v != 'end'")).toEqual({ n });
 });
 
 test.runIf(process.platform !== 'win32')(
