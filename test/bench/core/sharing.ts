@@ -4,7 +4,7 @@ import { type CrowdReport, crowd, type How } from '../../sharing/crowd.ts';
 import { type Contender, median, perSecond, type Scenario } from '../harness.ts';
 
 const ROUND = 700;
-const CROWD_ROUND = 2000;
+const CROWD_ROUND = 4000;
 const INSERT = 'INSERT INTO entry (who, text) VALUES (?, ?)';
 
 /** Eight processes on one file, each with a connection or a pool. */
