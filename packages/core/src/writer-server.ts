@@ -139,8 +139,8 @@ async function startProcess(file: string, options: object): Promise<WriterServer
   const index = new URL('./index.js', threadFile()).href;
   const args = ['--input-type=module', '-e', PROGRAM, '--', index, file, JSON.stringify(options)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const socketPath = await opened(child);
   const exited = new Promise<void>((done) => child.on('exit', () => done()));
+  const socketPath = await opened(child, exited);
   return serverOf(socketPath, child.pid as number, async (force) => {
     if (child.connected) child.send(force ? 'stop' : 'shutdown', () => {});
     const timer = force ? setTimeout(() => child.kill('SIGKILL'), STOPPING) : undefined;
@@ -155,12 +155,14 @@ interface Told {
   message?: string;
 }
 
-async function opened(child: ChildProcess): Promise<string> {
+/** Where it listens. One that cannot has ended, and lets go of its files, before that is told. */
+async function opened(child: ChildProcess, exited: Promise<void>): Promise<string> {
   const limit = setTimeout(() => child.kill('SIGKILL'), OPENING);
   const told: Told = await Promise.race([
     once(child, 'message').then(([message]) => message as Told),
     once(child, 'exit').then(([code, signal]) => ({ message: `it ended with ${code ?? signal}` })),
   ]);
+  if (told.socketPath === undefined) await exited;
   clearTimeout(limit);
   if (told.socketPath !== undefined) return told.socketPath;
   const message = `the writer's process could not start: ${told.message}`;
