@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { randomFrom } from '../support/random.ts';
 
 /** Set CRASH_ROUNDS for more, and CRASH_SEED to repeat the moments of a run. */
 const ROUNDS = Number(process.env.CRASH_ROUNDS ?? 50);
@@ -21,17 +22,6 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-/** A generator of numbers from 0 to 1 that a seed repeats (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** What each caller writes at a time, and how many of them it has under way. */
 const PARTS: Record<string, number> = { single: 1, many: 1, batch: 3, transaction: 3, bulk: 100 };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
+import { randomFrom } from '../support/random.ts';
 import { Member } from './herd.ts';
 
 const ACCOUNTS = 20;
@@ -28,17 +29,6 @@ export interface ChaosReport {
   counts: Record<string, number>;
   /** Everything that must not be. */
   wrong: string[];
-}
-
-/** A generator of numbers from 0 to 1 that a seed repeats (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Ends, kills and stops members that share a writer, at random, and compares what is stored. */
