@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { program } from '../../packages/cli/src/program.js';
+import { FAULTS } from '../chaos/faults.ts';
 import { packages, pageBlocks, pages, root } from './blocks.ts';
 
 interface Manifest {
@@ -20,6 +21,11 @@ const shell = blocks.filter(({ language }) => language === 'sh');
 function check(line: string): void {
   const script = /^(?:npx -y -p node@24 -p pnpm@12 -- )?pnpm (\w+)$/.exec(line)?.[1];
   if (script !== undefined) return expect(manifest('').scripts, line).toHaveProperty(script);
+  const faults = /^pnpm test:chaos((?: [a-z-]+)*)((?: --(?:rounds|seed) \d+)*)$/.exec(line)?.[1];
+  if (faults !== undefined) {
+    const named = faults.split(' ').filter((name) => name !== '');
+    return expect(Object.keys(FAULTS), line).toEqual(expect.arrayContaining(named));
+  }
   const installed = /^npm install (\S+)$/.exec(line)?.[1];
   if (installed !== undefined) {
     const all = packages().map((folder) => manifest(`${folder}/`));

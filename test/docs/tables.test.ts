@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { channels, createPool, Pool, PoolError } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { resolveOptions } from '../../packages/core/src/options.js';
+import { FAULTS } from '../chaos/faults.ts';
 import { root } from './blocks.ts';
 
 const readme = read('packages/core/README.md');
@@ -10,9 +11,9 @@ function read(file: string): string {
   return readFileSync(new URL(file, root), 'utf8');
 }
 
-/** The cells of the table whose first heading is `name`. */
-function table(name: string): string[][] {
-  const lines = readme.split('\n');
+/** The cells of a page's table whose first heading is `name`. */
+function table(name: string, page = readme): string[][] {
+  const lines = page.split('\n');
   const start = lines.findIndex((line) => line.startsWith(`| ${name} |`));
   expect(start, `a table of ${name}s`).toBeGreaterThan(0);
   const end = lines.findIndex((line, at) => at > start && !line.startsWith('|'));
@@ -101,4 +102,10 @@ test('every event and every channel has a row', () => {
   expect(table('event').map(([event]) => event)).toEqual(events);
   const names = Object.values(channels).map(({ name }) => name);
   expect(table('channel').map(([channel]) => channel)).toEqual(names);
+});
+
+test('every fault has a row, with the rounds of its long form', () => {
+  const rows = table('fault', read('CONTRIBUTING.md')).map(([name, , rounds]) => [name, rounds]);
+  const faults = Object.entries(FAULTS).map(([name, { rounds }]) => [name, String(rounds)]);
+  expect(rows).toEqual(faults);
 });

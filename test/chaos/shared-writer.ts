@@ -5,47 +5,27 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { randomFrom } from '../support/random.ts';
 import { Member } from './herd.ts';
+import { Report, type Tries } from './report.ts';
 
 const ACCOUNTS = 20;
 const CENTS = 1000;
 
-export interface ChaosOptions {
-  rounds: number;
-  members: number;
-  seed: number;
-  options?: object;
-}
-
-export interface ChaosReport {
-  rounds: number;
-  /** How long there was no acknowledgement by anybody after the writer was killed, in ms. */
-  gaps: number[];
-  acknowledged: number;
-  stored: number;
-  /** How statements failed, and how often. */
-  failures: Record<string, number>;
-  /** Statements that failed while members ended cleanly alone. */
-  atCleanExits: Record<string, number>;
-  counts: Record<string, number>;
-  /** Everything that must not be. */
-  wrong: string[];
-}
-
-/** Ends, kills and stops members that share a writer, at random, and compares what is stored. */
-export async function chaos({
-  rounds,
-  members,
-  seed,
-  options = {},
-}: ChaosOptions): Promise<ChaosReport> {
-  const folder = mkdtempSync(join(tmpdir(), 'poolite-chaos-'));
-  const file = join(folder, 'chaos.db');
+/**
+ * Kills, stops and ends processes that share a writer, at random, and compares what is stored with
+ * what was acknowledged.
+ */
+export async function sharedWriter(
+  members: number,
+  { rounds, seed }: Tries,
+  options: object = {},
+): Promise<Report> {
+  const report = new Report();
+  const folder = mkdtempSync(join(tmpdir(), 'poolite-shared-'));
+  const file = join(folder, 'shared.db');
   const random = randomFrom(seed);
+  /** How long there was no acknowledgement by anybody after the writer was killed, in ms. */
+  const gaps: number[] = [];
   const all: Member[] = [];
-  const report: ChaosReport = {
-    ...{ rounds: 0, gaps: [], acknowledged: 0, stored: 0, failures: {}, atCleanExits: {} },
-    ...{ counts: {}, wrong: [] },
-  };
   const start = () => {
     const member = new Member(file, `m${all.length}`, options);
     all.push(member);
@@ -64,26 +44,24 @@ export async function chaos({
           ? writer
           : (herd[Math.floor(random() * herd.length)] as Member);
       const wasWriter = victim === writer;
+      const who = wasWriter ? 'the writer' : 'a client';
       const blow = random();
-      const what = `${blow < 0.45 ? 'kill' : blow < 0.65 ? 'stop' : 'exit'} ${wasWriter ? 'writer' : 'client'}`;
-      report.counts[what] = (report.counts[what] ?? 0) + 1;
       if (blow < 0.45) {
+        report.count(`kills of ${who}`);
         const others = herd.filter((member) => member !== victim);
         const again = wasWriter ? nextAcknowledged(others) : undefined;
         const killed = performance.now();
         await victim.end('SIGKILL');
-        if (again !== undefined) report.gaps.push((await again) - killed);
+        if (again !== undefined) gaps.push((await again) - killed);
       } else if (blow < 0.65) {
+        report.count(`stops of ${who}`);
         victim.process.kill('SIGSTOP');
         await delay(random() * 200);
         victim.process.kill('SIGCONT');
       } else {
-        const before = failuresOf(all);
-        if ((await victim.end('SIGTERM')) !== 0) report.wrong.push(`${victim.name} did not end`);
-        for (const [key, count] of Object.entries(failuresOf(all))) {
-          const more = count - (before[key] ?? 0);
-          if (more > 0) report.atCleanExits[key] = (report.atCleanExits[key] ?? 0) + more;
-        }
+        report.count(`ends of ${who}`);
+        const code = await victim.end('SIGTERM');
+        report.expect(code === 0, () => `${victim.name} did not end`);
       }
       if (victim.hasEnded) {
         herd = herd.filter((member) => member !== victim);
@@ -91,15 +69,24 @@ export async function chaos({
         herd.push(fresh);
         await fresh.ready;
       }
-      report.rounds++;
     }
     await Promise.all(herd.map((member) => member.end('SIGTERM')));
   } finally {
     for (const member of all) if (!member.hasEnded) await member.end('SIGKILL');
   }
-  for (const member of all) report.wrong.push(...member.wrong);
-  report.failures = failuresOf(all);
+  for (const { name, wrong, failures } of all) {
+    for (const each of wrong) report.expect(false, () => `${name}: ${each}`);
+    for (const [key, times] of failures) report.count(`told ${key}`, times);
+  }
   compare(file, all, report);
+  gaps.sort((a, b) => a - b);
+  if (gaps.length > 0) {
+    report.count('ms until another writes, median', Math.round(gaps[gaps.length >> 1] as number));
+    report.count('ms until another writes, most', Math.round(gaps.at(-1) as number));
+  }
+  report.fired('acknowledged');
+  // Few blows need not be of every kind.
+  if (rounds >= 100) report.fired('kills of the writer', 'kills of a client', 'ends of the writer');
   rmSync(folder, { recursive: true, force: true });
   return report;
 }
@@ -138,42 +125,33 @@ function nextAcknowledged(members: readonly Member[]): Promise<number> {
   });
 }
 
-function failuresOf(members: readonly Member[]): Record<string, number> {
-  const all: Record<string, number> = {};
-  for (const { failures } of members) {
-    for (const [key, count] of failures) all[key] = (all[key] ?? 0) + count;
-  }
-  return all;
-}
-
 /** What is stored against what was acknowledged. */
-function compare(file: string, members: readonly Member[], report: ChaosReport): void {
+function compare(file: string, members: readonly Member[], report: Report): void {
   const db = new Database(file);
-  const { wrong } = report;
   const integrity = db.pragma('integrity_check', { simple: true });
-  if (integrity !== 'ok') wrong.push(`integrity: ${integrity}`);
+  report.expect(integrity === 'ok', () => `integrity: ${integrity}`);
   const sum = db.prepare('SELECT sum(cents) FROM account').pluck().get();
-  if (sum !== ACCOUNTS * CENTS) wrong.push(`the sum is ${sum}`);
+  report.expect(sum === ACCOUNTS * CENTS, () => `the sum is ${sum}`);
   for (const kind of ['entry', 'transfer']) {
     const rows = db.prepare(`SELECT member, caller, number FROM ${kind} ORDER BY id`).raw().all();
-    report.stored += rows.length;
+    report.count('stored', rows.length);
     const stored = new Map<string, number[]>();
     for (const [member, caller, number] of rows as [string, number, number][]) {
       const key = `${member} ${kind} ${caller}`;
       const numbers = stored.get(key) ?? [];
       // In the order of its caller, and once.
-      if (number <= (numbers.at(-1) ?? 0)) wrong.push(`${key}: ${number} behind ${numbers.at(-1)}`);
+      const last = numbers.at(-1) ?? 0;
+      report.expect(number > last, () => `${key}: ${number} behind ${last}`);
       numbers.push(number);
       stored.set(key, numbers);
     }
     for (const { name, acknowledged } of members) {
       for (const [key, numbers] of acknowledged) {
         if (!key.startsWith(kind)) continue;
-        report.acknowledged += numbers.length;
+        report.count('acknowledged', numbers.length);
         const there = new Set(stored.get(`${name} ${key}`));
         for (const number of numbers) {
-          if (!there.has(number))
-            wrong.push(`${name} ${key}: ${number} was acknowledged and is lost`);
+          report.expect(there.has(number), () => `${name} ${key}: ${number} is lost`);
         }
       }
     }

@@ -6,9 +6,9 @@ import { createPool, type Pool } from '@poolite/core';
  * awaiting its answer before the next, and say on stdout which of them were answered. One has many
  * writes under way at once: their order must hold all the same.
  *
- * Arguments: the file, and `synchronous`.
+ * Arguments: the file, and options of the pool as JSON.
  */
-const [file = '', synchronous = 'full'] = process.argv.slice(2);
+const [file = '', json = '{}'] = process.argv.slice(2);
 
 const INSERT = 'INSERT INTO entry (caller, number, part) VALUES (?, ?, ?)';
 
@@ -36,7 +36,7 @@ const kinds = (pool: Pool): Record<string, Write> => ({
     ),
 });
 
-const pool = createPool(file, { synchronous: synchronous as 'normal' | 'full', readers: 1 });
+const pool = createPool(file, { readers: 1, ...JSON.parse(json) });
 await pool.exec(
   'CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, caller TEXT, number INTEGER, part INTEGER)',
 );

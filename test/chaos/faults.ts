@@ -1,0 +1,35 @@
+import { diskFull } from './disk-full.ts';
+import { kill } from './kill.ts';
+import { Report, type Tries } from './report.ts';
+import { sharedWriter } from './shared-writer.ts';
+import { tornWal } from './torn-wal.ts';
+
+/** A way to do harm, and the check of what comes of it. */
+export interface Fault {
+  /** What a round is. */
+  readonly round: string;
+  /** How many rounds its long form has. */
+  readonly rounds: number;
+  run(tries: Tries): Promise<Report>;
+}
+
+/** Once with each setting of `synchronous`, half of the rounds each. */
+async function both(
+  fault: (synchronous: 'normal' | 'full', tries: Tries) => Promise<Report>,
+  { rounds, seed }: Tries,
+): Promise<Report> {
+  const report = new Report();
+  for (const synchronous of ['full', 'normal'] as const) {
+    const half = await fault(synchronous, { rounds: Math.ceil(rounds / 2), seed });
+    report.skipped = half.skipped;
+    report.add(half, `${synchronous}: `);
+  }
+  return report;
+}
+
+export const FAULTS: Readonly<Record<string, Fault>> = {
+  kill: { round: 'kill', rounds: 1000, run: (tries) => both(kill, tries) },
+  'shared-writer': { round: 'blow', rounds: 500, run: (tries) => sharedWriter(4, tries) },
+  'disk-full': { round: 'full disk', rounds: 100, run: (tries) => both(diskFull, tries) },
+  'torn-wal': { round: 'database', rounds: 50, run: tornWal },
+};
