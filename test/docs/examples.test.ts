@@ -38,6 +38,7 @@ beforeAll(() => {
     symlinkSync(fileURLToPath(new URL(target, root)), path, 'junction');
   };
   link('@poolite/core', 'packages/core');
+  link('@poolite/hooks', 'packages/hooks');
   link('@poolite/kysely', 'packages/kysely');
   link('@poolite/typeorm', 'packages/typeorm');
   link('typeorm', 'packages/typeorm/node_modules/typeorm');

@@ -57,6 +57,8 @@ export async function closeDatabase(
   const inTime = isDrained(database, holders, oneShot);
   if (!inTime) {
     writer.thread.hurry();
+    writer.thread.stops.interruptAll();
+    readers?.stopAll();
     writer.thread.abandon(error);
     writer.rejectQueued(error);
     holders.revokeAll(error);
@@ -81,6 +83,7 @@ export async function closeDatabase(
       { type: 'close', task, checkpoint: checkpoints !== undefined && guests === 0 },
     ]);
   });
+  writer.thread.stops.close();
   membership?.close();
   // Its last sync is of everything that was written; then the WAL stays as Litestream knows it.
   const unsent = await database.replication?.close().catch((error: Error) => error);

@@ -1,11 +1,11 @@
+import { CallLimits } from './call-limits.js';
 import { Deadlines } from './deadlines.js';
-import { PoolError, shorten } from './errors.js';
+import { PoolError } from './errors.js';
 import { join } from './joining.js';
 import { channels } from './observing/channels.js';
 import { EventHub } from './observing/events.js';
 import { Latency } from './observing/stats.js';
 import { openError } from './open-error.js';
-import { checkMilliseconds } from './option-checks.js';
 import type { ResolvedOptions } from './options.js';
 import { InlineReader } from './reading/inline.js';
 import { Readers } from './reading/readers.js';
@@ -13,7 +13,7 @@ import { newReplication } from './replicating.js';
 import type { Membership } from './sharing/membership.js';
 import { Catalogue, type Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
-import type { CallOptions, IterateOptions } from './surface.js';
+import type { IterateOptions } from './surface.js';
 import { isMemory, loadSetup } from './threads/connection.js';
 import { lostError } from './threads/failure.js';
 import type { OpenedInfo, Role } from './threads/protocol.js';
@@ -38,6 +38,8 @@ export class Database {
   readonly catalogue = new Catalogue((statement) => this.#forget(statement));
   readonly events = new EventHub();
   readonly deadlines = new Deadlines();
+  /** The limits that a call's own options, and the pool's, set it. */
+  readonly limits: CallLimits;
   readonly writer: Writer;
   /** Undefined for a database in memory: its only connection is the writer's. */
   readonly readers: Readers | undefined;
@@ -57,7 +59,7 @@ export class Database {
   /** Litestream beside the pool. */
   readonly replication: Replication | undefined;
   readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
-  readonly counts = { busyRetries: 0, threadsLost: 0, rerouted: 0, writes: 0 };
+  readonly counts = { busyRetries: 0, threadsLost: 0, threadsRetired: 0, rerouted: 0, writes: 0 };
   readonly ready: Promise<void>;
   state: State = 'opening';
   /** Why every call is refused, where it is. */
@@ -75,6 +77,7 @@ export class Database {
 
   constructor(options: ResolvedOptions) {
     this.options = options;
+    this.limits = new CallLimits(this.deadlines, options.statementTimeout);
     this.isMemory = isMemory(options.file);
     this.wal = new WalFiles(options.connection.file);
     let setReady: (outcome: Promise<void> | undefined) => void = () => {};
@@ -116,6 +119,10 @@ export class Database {
       ready: () => this.#readerOpened(),
       failed: (failure) => this.fail(openError(failure, this.options)),
       lost: (cause, place) => this.#lost('reader', place, cause),
+      retired: (place) => {
+        this.counts.threadsRetired++;
+        this.catalogue.unknownTo(place);
+      },
       lostError: (cause) => lostError(cause, false),
       ended: () => this.ended(),
     });
@@ -130,10 +137,6 @@ export class Database {
   #written(): void {
     this.onEnded?.();
     if (!this.writer.thread.isRemote) this.checkpoints?.written(this.writer.now);
-  }
-
-  get hasStatementTimeout(): boolean {
-    return this.options.statementTimeout > 0;
   }
 
   /** The statement of a text, and its values: checked, and safe from what the caller does next. */
@@ -165,80 +168,6 @@ export class Database {
       );
     }
     return chunkSize;
-  }
-
-  abortedError(signal: AbortSignal, sql: string): PoolError {
-    return new PoolError('POOL_ABORTED', `aborted by its signal: ${shorten(sql)}`, {
-      cause: signal.reason,
-    });
-  }
-
-  timeoutError(ms: number, sql: string): PoolError {
-    return new PoolError(
-      'POOL_TIMEOUT',
-      `not done within its timeout of ${ms} ms: ${shorten(sql)}`,
-    );
-  }
-
-  /**
-   * Runs `start` with the caller's `signal` and `timeout`: the caller hears at once, whatever the
-   * thread is doing. `kind` says what it means to leave: a read is simply given up; a write that
-   * cannot be taken back has an unknown outcome; on a held connection the transaction tells.
-   */
-  limited<T>(
-    options: CallOptions | undefined,
-    kind: 'read' | 'write' | 'held',
-    sql: string,
-    start: () => Promise<T>,
-    takeBack: () => boolean = () => kind !== 'write',
-  ): Promise<T> {
-    const signal = options?.signal;
-    const timeout = options?.timeout ?? this.options.statementTimeout;
-    try {
-      checkMilliseconds('timeout', timeout);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    if (signal?.aborted === true) return Promise.reject(this.abortedError(signal, sql));
-    if (signal === undefined && timeout === 0) return start();
-    // The promise below is settled by whichever comes first, so no chain of promises leads from an
-    // error to the caller: the caller's lines are taken now.
-    const caller = { stack: '' };
-    Error.captureStackTrace(caller, this.limited);
-    return new Promise<T>((resolve, reject) => {
-      const leave = (make: () => PoolError) => {
-        finish();
-        const reason = make();
-        const error = takeBack()
-          ? reason
-          : new PoolError(
-              'POOL_OUTCOME_UNKNOWN',
-              `a write was left before it was answered: it may or may not be stored: ${shorten(sql)}`,
-              { cause: reason },
-            );
-        reject(withCaller(error, caller));
-      };
-      const deadline =
-        timeout === 0
-          ? undefined
-          : this.deadlines.set(timeout, () => leave(() => this.timeoutError(timeout, sql)));
-      const onAbort = () => leave(() => this.abortedError(signal as AbortSignal, sql));
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const finish = () => {
-        this.deadlines.clear(deadline);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      start().then(
-        (result) => {
-          finish();
-          resolve(result);
-        },
-        (error) => {
-          finish();
-          reject(withCaller(error, caller));
-        },
-      );
-    });
   }
 
   /** Why a call is refused now; undefined where it is not. */
@@ -383,12 +312,4 @@ export class Database {
       { cause: holder.request.opener },
     );
   }
-}
-
-/** Adds the lines of the caller to an error's stack, which would end at a timer or a message. */
-function withCaller<E>(error: E, caller: { stack: string }): E {
-  if (!(error instanceof Error)) return error;
-  const lines = caller.stack.slice(caller.stack.indexOf('\n'));
-  if (error.stack?.includes(lines) === false) error.stack += lines;
-  return error;
 }

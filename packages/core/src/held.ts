@@ -15,13 +15,19 @@ import type {
 } from './surface.js';
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
-import type { RemoteCursor } from './threads/remote.js';
+import { type RemoteCursor, StopHandle } from './threads/remote.js';
 import type { StatementResult } from './threads/result.js';
 
 /** What a held connection is reached through: the writer for one turn, or a reader's session. */
 export interface Channel {
-  execute(statement: Statement, method: Method, params: BoundParams): Promise<unknown>;
-  exec(script: string): Promise<unknown>;
+  /** With a handle, its caller may stop it. */
+  execute(
+    statement: Statement,
+    method: Method,
+    params: BoundParams,
+    handle?: StopHandle,
+  ): Promise<unknown>;
+  exec(script: string, alone?: boolean, handle?: StopHandle): Promise<unknown>;
   cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor;
 }
 
@@ -89,10 +95,13 @@ export abstract class Held implements Statements {
   async exec(script: string, options?: CallOptions): Promise<void> {
     this.database.checkScript(script);
     this.checkScript(script);
-    await this.database.limited(options, 'held', shorten(script), async () => {
+    const handle = this.database.limits.apply(options) ? new StopHandle() : undefined;
+    const start = async () => {
       const channel = await this.channel(script);
-      return channel.exec(script);
-    });
+      if (handle?.isStopped === true) return undefined;
+      return channel.exec(script, false, handle);
+    };
+    await this.database.limits.keep(options, shorten(script), start, () => stopHeld(handle));
   }
 
   iterate<Row = AnyRow>(
@@ -119,7 +128,13 @@ export abstract class Held implements Statements {
     const stream: RemoteCursor = {
       fetch: async () => {
         this.check(sql);
-        return cursor.fetch();
+        try {
+          return await cursor.fetch();
+        } catch (error) {
+          // What it was begun on may have ended meanwhile, which stopped it.
+          this.check(sql);
+          throw error;
+        }
       },
       close: () => {
         if (this.#streams.delete(stream)) cursor.close();
@@ -145,16 +160,29 @@ export abstract class Held implements Statements {
       const control = this.control(statement, method);
       if (control !== undefined) return control;
       const channel = this.channel(sql);
+      const { limits } = this.database;
+      const handle = limits.apply(options) ? new StopHandle() : undefined;
       const start =
         channel instanceof Promise
-          ? async () => (await channel).execute(statement, method, bound)
-          : () => channel.execute(statement, method, bound);
-      if (options === undefined && !this.database.hasStatementTimeout) return start();
-      return this.database.limited(options, 'held', sql, start);
+          ? async () => {
+              const mine = await channel;
+              return handle?.isStopped === true
+                ? undefined
+                : mine.execute(statement, method, bound, handle);
+            }
+          : () => channel.execute(statement, method, bound, handle);
+      if (handle === undefined) return start();
+      return limits.keep(options, sql, start, () => stopHeld(handle));
     } catch (error) {
       return Promise.reject(error);
     }
   }
+}
+
+/** Whoever holds a connection learns what a statement did by what comes after it. */
+function stopHeld(handle: StopHandle | undefined): 'nothing' {
+  handle?.stop();
+  return 'nothing';
 }
 
 /** What a transaction's callback gets: the statements, and savepoints. */

@@ -83,32 +83,36 @@ export class Holders {
   /**
    * Runs `work` with the writer to itself, outside any transaction. Where its caller gives up
    * before it has the writer, it never begins.
+   *
+   * @param partly whether some of it may be stored where it is interrupted.
    */
   alone<T>(
     kind: TurnKind,
     sql: string,
     work: (holder: WriterHolder) => Promise<T>,
     options?: CallOptions,
+    partly = false,
   ): Promise<T> {
     const waiting = new AbortController();
     const { signal } = waiting;
-    let begun = false;
+    /** Who runs it, once it has begun. */
+    let running: WriterHolder | undefined;
     const start = async () => {
       this.#refuseSelfWait(sql);
       const holder = await this.#acquire(kind, { signal }, { limit: 0, opener: undefined });
       try {
-        if (signal.aborted) throw this.#database.abortedError(signal, sql);
-        begun = true;
+        if (signal.aborted) throw this.#database.limits.aborted(signal, sql);
+        running = holder;
         return await work(holder);
       } finally {
         holder.leave();
       }
     };
-    const takeBack = () => {
+    const giveUp = () => {
       waiting.abort();
-      return !begun;
+      return running === undefined ? 'nothing' : running.giveUp();
     };
-    return this.#database.limited(options, 'write', sql, start, takeBack);
+    return this.#database.limits.keep(options, sql, start, giveUp, partly);
   }
 
   /** Checkpoints on the writer, in a turn of its own; `begun` is called when it has the turn. */
@@ -152,11 +156,11 @@ export class Holders {
         holder.leave();
       }
     };
-    const takeBack = () => {
+    const giveUp = () => {
       waiting.abort();
       return bulk.abort();
     };
-    return database.limited(options, 'write', sql, start, takeBack);
+    return database.limits.keep(options, sql, start, giveUp);
   }
 
   /** The writer for a lease, again where its last commit gave it up. */
@@ -206,12 +210,12 @@ export class Holders {
     const database = this.#database;
     if (database.refusal !== undefined) return refused(database.refusal);
     const { signal } = options;
-    if (signal?.aborted === true) return refused(database.abortedError(signal, kind));
+    if (signal?.aborted === true) return refused(database.limits.aborted(signal, kind));
     const { writer } = database;
     const { driver } = database.options.connection;
     let holder: WriterHolder | undefined;
     const stopWaiting = () => {
-      if (writer.withdraw(turn)) refused(database.abortedError(signal as AbortSignal, kind));
+      if (writer.withdraw(turn)) refused(database.limits.aborted(signal as AbortSignal, kind));
     };
     signal?.addEventListener('abort', stopWaiting, { once: true });
     const turn: Turn = writer.acquire({
@@ -297,6 +301,7 @@ export class Holders {
     } catch (error) {
       holding.live = false;
       tx.end('rolled back');
+      if (signal?.aborted === true) holder.stop(error as Error);
       await rolledBack(holder, error);
       throw error;
     }

@@ -36,15 +36,22 @@ export class WriterDesk implements Desk {
     return this.#database.statement(sql);
   }
 
-  submit({ statements, isBatch, once }: GivenUnit, end: UnitEnd): void {
+  submit({ statements, isBatch, once }: GivenUnit, end: UnitEnd): () => void {
     const { writer, refusal } = this.#database;
-    if (refusal !== undefined) return end.error(ended(refusal));
+    if (refusal !== undefined) {
+      end.error(ended(refusal));
+      return () => {};
+    }
     const [first] = statements as [UnitStatement];
     const batch = isBatch ? statements : undefined;
     const unit = new GuestUnit(this.#guest, first, batch, end, writer.now);
     unit.once = once;
     writer.groups.guests.add(unit);
     writer.gathered();
+    return () => {
+      if (writer.groups.guests.cancel(unit)) unit.drop();
+      else writer.stop(unit);
+    };
   }
 
   ask(kind: string, limit: number, end: TurnEnd): void {

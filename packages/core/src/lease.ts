@@ -96,6 +96,7 @@ export class ReadLease extends BaseLease {
   revoke(error: Error): void {
     if (this.over !== undefined) return;
     this.finish(error);
+    if (error !== released) this.#session.stop(error);
     this.#session.leave();
     this.#onRelease();
   }

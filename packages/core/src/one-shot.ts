@@ -1,11 +1,11 @@
 import { checkBatch } from './batch.js';
+import type { GivenUp } from './call-limits.js';
 import { holdingOf } from './context.js';
 import type { Database } from './database.js';
 import { PoolError, shorten } from './errors.js';
 import { channels, type StatementMessage } from './observing/channels.js';
 import { type InlineReader, NOT_HERE } from './reading/inline.js';
-import { isReadonlyRefusal } from './reading/readers.js';
-import type { ReadTask } from './reading/task.js';
+import { isReadonlyRefusal, type ReadTask } from './reading/task.js';
 import type { Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
 import type { BatchStatement, CallOptions } from './surface.js';
@@ -13,6 +13,7 @@ import { anew, errorOf, thrownLater } from './threads/failure.js';
 import { Method } from './threads/protocol.js';
 import { Failed } from './threads/result.js';
 import type { WriterHolder } from './writing/holder.js';
+import { hasPassed, holdsReads } from './writing/reads-behind.js';
 import { Unit, type UnitStatement } from './writing/unit.js';
 
 /** One of so many reads is timed for the statistics: on the calling thread, on the others. */
@@ -79,9 +80,7 @@ export class OneShot {
     try {
       const statement = database.statement(sql);
       const bound = ownedParams(checkParams(sql, params, statement.classification));
-      if (options === undefined && !database.hasStatementTimeout) {
-        return this.#write(statement, method, bound);
-      }
+      if (!database.limits.apply(options)) return this.#write(statement, method, bound);
       return this.#limitedWrite(statement, method, bound, options);
     } catch (error) {
       return Promise.reject(error);
@@ -100,7 +99,7 @@ export class OneShot {
         this.#settled((settle) => {
           unit = this.#submit(first, batch, settle);
         });
-      return this.#database.limited(options, 'write', sql, start, () => this.#takeBack(unit));
+      return this.#database.limits.keep(options, sql, start, () => this.#giveUp(unit));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -109,7 +108,7 @@ export class OneShot {
   #inline(statement: Statement, method: Method, params: BoundParams): unknown {
     const { inline, writer, refusal } = this.#database;
     if (inline === undefined || inline.held || refusal !== undefined) return NOT_HERE;
-    if (this.#readYourWrites && writer.holdsReads) return NOT_HERE;
+    if (this.#readYourWrites && holdsReads(writer)) return NOT_HERE;
     if (inline.isSpent) return this.#inlineLater(inline, statement, method, params);
     if (channels.statement.hasSubscribers || ++this.#inlineCalls % SAMPLED === 0) {
       return this.#inlineObserved(inline, statement, method, params);
@@ -169,7 +168,8 @@ export class OneShot {
     if (!reads || readers === undefined) {
       return this.#limitedWrite(statement, method, params, options);
     }
-    if (options === undefined && !this.#database.hasStatementTimeout) {
+    const { limits } = this.#database;
+    if (!limits.apply(options)) {
       return this.#settled((settle) => this.#read(statement, method, params, settle));
     }
     let task: ReadTask | undefined;
@@ -177,11 +177,11 @@ export class OneShot {
       this.#settled((settle) => {
         task = this.#read(statement, method, params, settle);
       });
-    const takeBack = () => {
-      if (task !== undefined && !this.#unhold(task)) readers.cancel(task);
-      return true;
+    const giveUp = () => {
+      if (task !== undefined && !this.#unhold(task)) readers.stop(task);
+      return 'nothing' as const;
     };
-    return this.#database.limited(options, 'read', statement.sql, start, takeBack);
+    return limits.keep(options, statement.sql, start, giveUp);
   }
 
   #limitedWrite(
@@ -198,15 +198,19 @@ export class OneShot {
       });
     // Of a read, which is here because there are no readers, nothing can be stored.
     const reads = statement.isRead && options?.access !== 'write';
-    const takeBack = () => this.#takeBack(unit) || reads;
-    return this.#database.limited(options, 'write', statement.sql, start, takeBack);
+    const giveUp = () => {
+      const outcome = this.#giveUp(unit);
+      return reads ? 'nothing' : outcome;
+    };
+    return this.#database.limits.keep(options, statement.sql, start, giveUp);
   }
 
-  /** Takes back a write that was not sent; reads that waited for it need not any more. */
-  #takeBack(unit: Unit | undefined): boolean {
-    if (unit === undefined || !this.#database.writer.groups.cancel(unit)) return false;
-    this.#releaseReads();
-    return true;
+  /** Gives up a write; reads that waited for it need not any more. */
+  #giveUp(unit: Unit | undefined): GivenUp {
+    if (unit === undefined) return 'nothing';
+    const outcome = this.#database.writer.stop(unit);
+    if (outcome === 'nothing') this.#releaseReads();
+    return outcome;
   }
 
   #write(
@@ -277,7 +281,7 @@ export class OneShot {
       urgent: holdingOf(this.#database) !== undefined,
       settle: this.#threadedSettle(statement, method, params, settle),
     };
-    if (this.#readYourWrites && writer.holdsReads) {
+    if (this.#readYourWrites && holdsReads(writer)) {
       this.#held.push({
         after: writer.groups.issued,
         task,
@@ -313,7 +317,7 @@ export class OneShot {
   /** Resolves once the writes issued so far are answered, or wait behind a turn. */
   writesBefore(): Promise<void> {
     const { writer } = this.#database;
-    if (!this.#readYourWrites || !writer.holdsReads) return Promise.resolve();
+    if (!this.#readYourWrites || !holdsReads(writer)) return Promise.resolve();
     return new Promise((resolve) => {
       this.#held.push({
         after: writer.groups.issued,
@@ -335,7 +339,7 @@ export class OneShot {
     const { writer, refusal } = this.#database;
     const ready: HeldRead[] = [];
     for (const held of this.#held) {
-      if (refusal === undefined && !writer.hasPassed(held.after)) break;
+      if (refusal === undefined && !hasPassed(writer, held.after)) break;
       ready.push(held);
     }
     this.#held = this.#held.slice(ready.length);

@@ -126,6 +126,12 @@ export interface PoolOptions {
   setup?: string;
   /** The name of a module compatible with better-sqlite3. Default: `'better-sqlite3'`. */
   driver?: string;
+  /**
+   * Whether the SQLite extension of `@poolite/hooks` is loaded, where it is there: with it a running
+   * statement can be interrupted, and the pool tells what its commits changed. `'off'`: it is not.
+   * Default: `'auto'`.
+   */
+  hooks?: 'auto' | 'off';
   /** Opens the file for reading only; it must exist. Default: false. */
   readonly?: boolean;
   /**
@@ -168,6 +174,7 @@ export interface ResolvedOptions {
   readonly file: string;
   readonly readers: number;
   readonly inlineReads: 'auto' | 'off';
+  readonly hooks: 'auto' | 'off';
   readonly readYourWrites: boolean;
   readonly acquireTimeout: number;
   readonly transactionTimeout: number;
@@ -275,6 +282,7 @@ const checkOptions = fields(
     integers: oneOf('number', 'bigint', 'auto'),
     setup: text,
     driver: text,
+    hooks: oneOf('auto', 'off'),
     readonly: boolean,
     statsSocket,
     checkpoint,
@@ -319,6 +327,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     file: trimmed,
     readers: given.readers ?? Math.max(1, Math.min(4, availableParallelism() - 1)),
     inlineReads: given.inlineReads ?? 'auto',
+    hooks: given.hooks ?? 'auto',
     readYourWrites: given.readYourWrites ?? true,
     acquireTimeout: given.acquireTimeout ?? 10_000,
     transactionTimeout: given.transactionTimeout ?? 30_000,
@@ -353,6 +362,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
       mmapSize: given.mmapSize ?? 0,
       pragmas: Object.entries(given.pragmas ?? {}),
       setup: given.setup,
+      hooks: given.hooks !== 'off',
     }),
   });
 }

@@ -33,6 +33,7 @@ import { Method } from './threads/protocol.js';
 import type { StatementResult } from './threads/result.js';
 import type { Backups, PoolBackups } from './upkeep/backups/backups.js';
 import type { BackupOptions, BackupResult } from './upkeep/backups/options.js';
+import type { WriterHolder } from './writing/holder.js';
 
 /**
  * A pool of connections to one SQLite database file: writes go to one writer thread, which commits
@@ -140,7 +141,8 @@ export class Pool implements Statements, AsyncDisposable {
   async exec(script: string, options?: CallOptions): Promise<void> {
     if (this.#closed !== undefined) return this.#refuse();
     this.#database.checkScript(script);
-    await this.#holders.alone('script', script, (holder) => holder.exec(script, true), options);
+    const run = (holder: WriterHolder) => holder.exec(script, true);
+    await this.#holders.alone('script', script, run, options, true);
   }
 
   /**

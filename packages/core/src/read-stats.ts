@@ -41,6 +41,8 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     },
     busyRetries: counts.busyRetries,
     threadsLost: counts.threadsLost,
+    threadsRetired: counts.threadsRetired,
+    hooks: { loaded: writer.thread.stops.canInterrupt, reason: writer.thread.stops.reason },
     walBytes: isMemory ? 0 : database.wal.bytes(),
     replication: database.replication?.stats(),
     writer: writerStats(database),

@@ -63,7 +63,7 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
     const { signal } = this.#options;
     if (signal?.aborted === true && this.#state !== 'over') {
       this.#end();
-      throw this.#database.abortedError(signal, this.#sql);
+      throw this.#database.limits.aborted(signal, this.#sql);
     }
     if (this.#at >= this.#rows.length && this.#state !== 'over') await this.#fill();
     if (this.#at < this.#rows.length) {
@@ -111,7 +111,8 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
 
   #limited<T>(start: () => Promise<T>): Promise<T> {
     if (this.#source.limits === true) return start();
-    return this.#database.limited(this.#options, 'read', this.#sql, start);
+    // Whoever leaves the stream closes its cursor, which stops the fetch that is under way.
+    return this.#database.limits.keep(this.#options, this.#sql, start, () => 'nothing');
   }
 
   #end(): void {

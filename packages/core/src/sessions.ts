@@ -64,6 +64,7 @@ export class Sessions {
       const revocable = {
         revoke: (error: Error) => {
           tx.end(error.message);
+          session.stop(error);
           session.leave();
           reject(error);
         },
@@ -84,6 +85,7 @@ export class Sessions {
           resolve(result);
         },
         (error) => {
+          if (signal?.aborted === true) session.stop(error);
           finish();
           reject(error);
         },
@@ -104,7 +106,12 @@ export class Sessions {
   /** A connection for a stream. */
   async stream(options: LeaseOptions, opener: Error): Promise<ReadSession> {
     const session = await this.#open(false, options);
-    const revocable = { revoke: () => session.leave() };
+    const revocable = {
+      revoke: (error: Error) => {
+        session.stop(error);
+        session.leave();
+      },
+    };
     this.#held.set(revocable, { kind: 'stream', session, since: performance.now(), opener });
     const leave = session.leave.bind(session);
     session.leave = () => {
@@ -124,7 +131,7 @@ export class Sessions {
   /** The outcome of `working`, unless its caller's signal comes first. */
   orAborted<T>(working: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
     return new Promise((resolve, reject) => {
-      const abort = () => reject(this.#database.abortedError(signal, what));
+      const abort = () => reject(this.#database.limits.aborted(signal, what));
       if (signal.aborted) abort();
       signal.addEventListener('abort', abort, { once: true });
       const done = () => signal.removeEventListener('abort', abort);
@@ -139,7 +146,7 @@ export class Sessions {
     const { deadlines } = database;
     checkLimits(options);
     const { signal, acquireTimeout = database.options.acquireTimeout } = options;
-    if (signal?.aborted === true) return Promise.reject(database.abortedError(signal, 'lease'));
+    if (signal?.aborted === true) return Promise.reject(database.limits.aborted(signal, 'lease'));
     this.#opening++;
     return new Promise((resolve, reject) => {
       let waiting = true;
@@ -155,7 +162,7 @@ export class Sessions {
         reject(error);
         database.ended();
       };
-      const onAbort = () => giveUp(database.abortedError(signal as AbortSignal, 'lease'));
+      const onAbort = () => giveUp(database.limits.aborted(signal as AbortSignal, 'lease'));
       const onTimeout = () => {
         const message = `waited ${acquireTimeout} ms (acquireTimeout) for a reader's connection`;
         giveUp(new PoolError('POOL_TIMEOUT', message));

@@ -9,13 +9,13 @@ export type AnyRow = Record<string, unknown>;
 /** What every call may be given. */
 export interface CallOptions {
   /**
-   * Ends the wait: the call rejects at once with POOL_ABORTED, or with POOL_OUTCOME_UNKNOWN where
-   * it is a write that has been sent.
+   * Stops the call: it rejects with POOL_ABORTED, at once, or, where it is a write that runs, as soon
+   * as nothing of it can be stored; with POOL_OUTCOME_UNKNOWN where that is not known in time.
    */
   signal?: AbortSignal | undefined;
   /**
-   * How long the call may take, in ms, waits included; then it rejects with POOL_TIMEOUT, or with
-   * POOL_OUTCOME_UNKNOWN where it is a write that has been sent. Default: `statementTimeout`.
+   * How long the call may take, in ms, waits included; then it is stopped, and rejects with
+   * POOL_TIMEOUT, or POOL_OUTCOME_UNKNOWN as above. Default: `statementTimeout`.
    */
   timeout?: number | undefined;
   /** Where the caller knows it better than the SQL text tells: a write goes to the writer. */
@@ -150,6 +150,6 @@ export interface CloseOptions {
    * POOL_CLOSED. Default: 10000.
    */
   timeout?: number | undefined;
-  /** Does not wait for it at all. Default: false. */
+  /** Interrupts it, and does not wait at all. Default: false. */
   force?: boolean | undefined;
 }

@@ -287,7 +287,7 @@ describe('a signal', () => {
     hold.open();
   });
 
-  test('says of a write that was sent that nobody knows', async () => {
+  test('says of a write that cannot be stopped in time that nobody knows', async () => {
     const { pool, hold } = await slowPool();
     hold.close();
     const controller = new AbortController();
@@ -298,7 +298,8 @@ describe('a signal', () => {
     controller.abort();
     expect(await first).toMatchObject({ code: 'POOL_OUTCOME_UNKNOWN' });
     hold.open();
-    // And so it was: it could not be taken back.
-    expect(await pool.get('SELECT count(*) AS n FROM t')).toStrictEqual({ n: 1 });
+    // It is interrupted as soon as the function returns, where that can be.
+    const { loaded } = pool.stats().hooks;
+    expect(await pool.get('SELECT count(*) AS n FROM t')).toStrictEqual({ n: loaded ? 0 : 1 });
   });
 });

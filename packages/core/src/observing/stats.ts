@@ -157,6 +157,10 @@ export interface PoolStats {
   busyRetries: number;
   /** Threads that died and were replaced. */
   threadsLost: number;
+  /** Threads that went on with a statement that was given up, and were replaced. */
+  threadsRetired: number;
+  /** Whether statements can be interrupted, and changes told; if not, why: `''` where they can. */
+  hooks: { loaded: boolean; reason: string };
   /** The size of the WAL file, in bytes; 0 where there is none. */
   walBytes: number;
   /** Who writes. */

@@ -1,6 +1,9 @@
 /** How many one-shot reads may be with the threads at once; the others wait. */
 const SLOTS = 4096;
 
+/** What stands in the place of a thread's mark where its task was given up. */
+const GIVEN_UP = -1_000_000;
+
 /**
  * The claim words of reads, in memory that all threads share. A word holds a task's ticket until
  * a thread swaps it for its own mark: so a task may be sent to several threads, and one runs it.
@@ -38,7 +41,13 @@ export class Claims {
 
   /** Whether the thread at `place` took the task of this slot. */
   isTakenBy(slot: number, place: number): boolean {
-    return Atomics.load(this.words, slot) === -1 - place;
+    const word = Atomics.load(this.words, slot);
+    return word === -1 - place || word === GIVEN_UP - place;
+  }
+
+  /** Lets a thread that has taken a task pass over it, where it has not begun. */
+  giveUp(slot: number, place: number): void {
+    Atomics.compareExchange(this.words, slot, -1 - place, GIVEN_UP - place);
   }
 
   /** Takes a task back that nobody has claimed. */

@@ -6,27 +6,18 @@ import {
   pushStatement,
   type Words,
 } from '../threads/protocol.js';
-import { Failed } from '../threads/result.js';
 import { Thread } from '../threads/thread.js';
 import { Claims } from './claims.js';
 import { Hold, type HoldLevel, maybeSlow } from './hold.js';
+import { type Reader, Retired, weight } from './retired.js';
 import { type ReadTask, type RunningRead, Sent } from './task.js';
-
-interface Reader {
-  readonly place: number;
-  thread: Thread;
-  /** Whether its connection is open. */
-  open: boolean;
-  readonly sent: Map<number, Sent>;
-  /** What it has to do, in microseconds as far as anybody can tell. */
-  load: number;
-  sessions: number;
-}
 
 export interface ReadersOwner {
   ready(): void;
   failed(failure: Failure): void;
   lost(cause: unknown, place: number): void;
+  /** A thread that could not be interrupted has been replaced, and has ended. */
+  retired(place: number): void;
   /** After each post's answers: whoever closes looks whether all have ended. */
   ended(): void;
   /** An error as the caller of a read gets it whose thread died. */
@@ -49,6 +40,7 @@ export class Readers {
   readonly #claims = new Claims();
   readonly #readers: Reader[] = [];
   readonly hold = new Hold();
+  readonly #retired: Retired;
   #waiting: ReadTask[] = [];
   /** What waits for the hold to be over. */
   #held: ReadTask[] = [];
@@ -63,6 +55,7 @@ export class Readers {
   constructor(count: number, connection: ConnectionOptions, owner: ReadersOwner) {
     this.#connection = connection;
     this.#owner = owner;
+    this.#retired = new Retired(count, (place) => owner.retired(place));
     for (let place = 1; place <= count; place++) this.#readers.push(this.#start(place));
   }
 
@@ -109,6 +102,23 @@ export class Readers {
       }
     }
     return false;
+  }
+
+  /** Gives up a read, and interrupts it where it runs. */
+  stop(task: ReadTask): void {
+    if (this.cancel(task)) return;
+    for (const reader of [...this.#readers, ...this.#retired.readers]) {
+      for (const sent of reader.sent.values()) {
+        if (sent.task !== task || !this.#claims.isTakenBy(sent.slot, reader.place)) continue;
+        this.#claims.giveUp(sent.slot, reader.place);
+        return reader.thread.stops.interrupt(sent.ticket);
+      }
+    }
+  }
+
+  /** Interrupts all that runs. */
+  stopAll(): void {
+    for (const { thread } of this.#readers) thread.stops.interruptAll();
   }
 
   /** Holds new reads, those too that are with a thread and have not begun. */
@@ -172,7 +182,7 @@ export class Readers {
   async close(): Promise<void> {
     this.#closing = true;
     await Promise.all(
-      this.#readers.map((reader) => {
+      [...this.#readers, ...this.#retired.readers].map((reader) => {
         const { thread } = reader;
         if (!thread.alive || !reader.open) return thread.terminate();
         return new Promise<void>((resolve) => {
@@ -186,7 +196,8 @@ export class Readers {
   /** Ends all threads as soon as their statements let them. */
   async terminate(cause?: Error): Promise<void> {
     this.#closing = true;
-    await Promise.all(this.#readers.map((reader) => reader.thread.terminate(cause)));
+    const all = [...this.#readers, ...this.#retired.readers];
+    await Promise.all(all.map((reader) => reader.thread.terminate(cause)));
   }
 
   /** Settles everything that was not answered. */
@@ -194,7 +205,7 @@ export class Readers {
     const tasks = new Set([...this.#held, ...this.#waiting]);
     this.#waiting = [];
     this.#held = [];
-    for (const reader of this.#readers) {
+    for (const reader of [...this.#readers, ...this.#retired.readers]) {
       for (const sent of reader.sent.values()) tasks.add(sent.task);
       reader.sent.clear();
     }
@@ -209,6 +220,7 @@ export class Readers {
       sent: new Map(),
       load: 0,
       sessions: 0,
+      left: () => this.#retired.look(reader),
     };
     reader.thread = new Thread('reader', this.#connection, this.#claims.words, place, {
       opened: () => {
@@ -221,12 +233,14 @@ export class Readers {
         if (answer.type === 'reads') this.#answered(reader, answer);
       },
       handled: () => {
-        this.#balance(reader);
+        if (this.#retired.has(reader)) this.#retired.look(reader);
+        else this.#balance(reader);
         this.#owner.ended();
       },
       lost: (cause) => this.#lost(reader, cause),
       busy: () => !reader.open || reader.sent.size > 0 || this.queued > 0,
     });
+    reader.thread.stops.onStuck = () => this.#retire(reader);
     // Somebody may wait for ready(): the process lives at least until the thread is up.
     reader.thread.reference();
     return reader;
@@ -331,6 +345,28 @@ export class Readers {
     idle.thread.post([{ type: 'reads', words }]);
   }
 
+  /**
+   * A thread goes on with what was given up and cannot be interrupted: another takes its place, and
+   * it ends when its statement does.
+   */
+  #retire(reader: Reader): void {
+    const at = this.#readers.indexOf(reader);
+    const place = this.#retired.placeBeside(this.#readers);
+    if (this.#closing || at < 0 || place === undefined) return;
+    for (const sent of [...reader.sent.values()]) {
+      // What it runs it answers; what it has not begun another shall run.
+      if (!this.#claims.withdraw(sent.slot, sent.ticket)) continue;
+      this.#forget(sent);
+      this.counts.threaded--;
+      this.#waiting.push(sent.task);
+    }
+    this.#retired.add(reader);
+    const replacement = this.#start(place);
+    this.#readers[at] = replacement;
+    replacement.thread.post([{ type: 'open' }]);
+    this.#send();
+  }
+
   #lost(reader: Reader, cause: unknown): void {
     reader.open = false;
     const held = [...reader.sent.values()];
@@ -347,6 +383,7 @@ export class Readers {
       if (begun && sent.ticket === running) sent.task.settle(this.#owner.lostError(cause));
       else this.#waiting.push(sent.task);
     }
+    if (this.#retired.ended(reader)) return this.#send();
     this.#owner.lost(cause, reader.place);
     // Too many in a row: the pool gave up.
     if (this.#closing) return;
@@ -356,16 +393,4 @@ export class Readers {
     if (this.#mayOpen) replacement.thread.post([{ type: 'open' }]);
     this.#send();
   }
-}
-
-export type { Reader };
-
-function weight(reader: Reader): number {
-  // One that is being replaced serves its sessions once it is open: better than none at all.
-  return reader.sessions * 1000 + reader.load + (reader.open ? 0 : Number.MAX_SAFE_INTEGER);
-}
-
-/** Whether a result of a read is SQLite's word that it was a write after all. */
-export function isReadonlyRefusal(result: unknown): result is Failed {
-  return result instanceof Failed && result.failure.code?.startsWith('SQLITE_READONLY') === true;
 }

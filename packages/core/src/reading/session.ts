@@ -2,11 +2,11 @@ import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
 import { lostError } from '../threads/failure.js';
 import type { Method } from '../threads/protocol.js';
-import type { RemoteCursor } from '../threads/remote.js';
+import type { RemoteCursor, StopHandle } from '../threads/remote.js';
 import { RemoteConnection } from '../threads/remote.js';
 import type { Thread } from '../threads/thread.js';
 import type { Hold } from './hold.js';
-import type { Reader } from './readers.js';
+import type { Reader } from './retired.js';
 
 let nextSession = 1;
 
@@ -64,14 +64,24 @@ export class ReadSession {
     }
   }
 
-  execute(statement: Statement, method: Method, params: BoundParams): Promise<unknown> {
+  execute(
+    statement: Statement,
+    method: Method,
+    params: BoundParams,
+    handle?: StopHandle,
+  ): Promise<unknown> {
     if (!statement.isRead) this.#clean = false;
-    return this.#begun(() => this.#remote.execute(statement, method, params));
+    return this.#begun(() => this.#remote.execute(statement, method, params, handle));
   }
 
-  exec(script: string): Promise<unknown> {
+  exec(script: string, _alone?: boolean, handle?: StopHandle): Promise<unknown> {
     this.#clean = false;
-    return this.#begun(() => this.#remote.exec(script, false));
+    return this.#begun(() => this.#remote.exec(script, false, handle));
+  }
+
+  /** Stops what runs on it, and what was sent and has not begun. */
+  stop(error: Error): void {
+    this.#remote.stop(error);
   }
 
   cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor {
@@ -111,6 +121,7 @@ export class ReadSession {
     this.#reader.sessions--;
     const { thread } = this.#reader;
     if (thread.alive) thread.post([{ type: 'leave', session: this.#id, clean: this.#clean }]);
+    this.#reader.left();
   }
 
   /** What would begin to read waits where reads are held; what has begun goes on. */

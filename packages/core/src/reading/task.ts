@@ -1,7 +1,8 @@
 import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
 import type { Method } from '../threads/protocol.js';
-import type { Reader } from './readers.js';
+import { Failed } from '../threads/result.js';
+import type { Reader } from './retired.js';
 
 /** A one-shot read on its way. */
 export interface ReadTask {
@@ -38,4 +39,9 @@ export class Sent {
 export interface RunningRead {
   readonly sql: string;
   readonly since: number;
+}
+
+/** Whether a result of a read is SQLite's word that it was a write after all. */
+export function isReadonlyRefusal(result: unknown): result is Failed {
+  return result instanceof Failed && result.failure.code?.startsWith('SQLITE_READONLY') === true;
 }

@@ -24,7 +24,8 @@ export interface Desk {
   /** The thread that writes now. */
   readonly line: Line;
   statement(sql: string): Statement;
-  submit(unit: GivenUnit, end: UnitEnd): void;
+  /** What it returns stops the unit, wherever it is. */
+  submit(unit: GivenUnit, end: UnitEnd): () => void;
   /** Asks for a turn that may last `limit` ms; 0: for ever. */
   ask(kind: string, limit: number, end: TurnEnd): void;
   /** The turn, or the wait for it, is over: what was done in it is rolled back. */

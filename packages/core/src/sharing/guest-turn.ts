@@ -33,8 +33,11 @@ export class GuestTurn {
   #begun = false;
   #inTransaction = false;
   #bulk = false;
-  /** Calls that are not answered. */
-  #calls = 0;
+  /** The number of the bulk here. */
+  #bulkTask = 0;
+  #theirBulk = 0;
+  /** Calls that are not answered: their numbers here, by those at the guest's. */
+  readonly #calls = new Map<number, number>();
 
   constructor(owner: GuestTurnOwner) {
     this.#owner = owner;
@@ -53,8 +56,18 @@ export class GuestTurn {
     }
   }
 
+  /** Its caller has left a call. */
+  stop(task: number): void {
+    const { line } = this.#desk;
+    const mine = this.#calls.get(task);
+    if (mine !== undefined) line.stop(mine);
+    else if (this.#bulk && task === this.#theirBulk) line.stopWork(this.#bulkTask);
+  }
+
   /** The guest has gone. */
   end(): void {
+    for (const task of this.#calls.keys()) this.stop(task);
+    if (this.#bulk) this.stop(this.#theirBulk);
     for (const cursor of this.#cursors.values()) {
       this.#desk.send({ type: 'drop', session: 0, cursor });
     }
@@ -85,7 +98,7 @@ export class GuestTurn {
 
   #over(withdrawn: boolean): void {
     if (this.#turn === 'none') return;
-    const isClean = !this.#begun && !this.#inTransaction && !this.#bulk && this.#calls === 0;
+    const isClean = !this.#begun && !this.#inTransaction && !this.#bulk && this.#calls.size === 0;
     const wasHeld = this.#turn === 'held';
     this.#turn = 'none';
     this.#ended();
@@ -189,7 +202,9 @@ export class GuestTurn {
         this.#bulk = true;
         desk.progress((progress) => this.#owner.say({ type: 'progress', ...progress }));
         desk.line.introduce(statement);
-        return desk.send({ type, statement: statement.id });
+        this.#theirBulk = whole(message.task, Number.MAX_SAFE_INTEGER, 'no number');
+        this.#bulkTask = desk.line.number();
+        return desk.send({ type, task: this.#bulkTask, statement: statement.id });
       }
       case 'rows': {
         checkRows(message);
@@ -235,19 +250,20 @@ export class GuestTurn {
       done(this.#taken);
       return undefined;
     }
-    this.#calls++;
-    return this.#desk.line.expect({
+    const mine = this.#desk.line.expect({
       reply: (reply) => {
-        this.#calls--;
+        this.#calls.delete(theirs);
         after();
         this.#reply(theirs, reply);
       },
       lost: (cause, committing) => {
-        this.#calls--;
+        this.#calls.delete(theirs);
         after();
         done(lost(cause, committing));
       },
     });
+    this.#calls.set(theirs, mine);
+    return mine;
   }
 
   #reply(task: number, reply: Reply): void {

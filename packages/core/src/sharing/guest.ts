@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Statement } from '../statements/catalogue.js';
-import { Outcome, type Words } from '../threads/protocol.js';
+import { Outcome, unitTicket, type Words } from '../threads/protocol.js';
 import type { Shape } from '../threads/result.js';
 import { type Fields, type GivenUnit, GivenWords, isObject, must, text, whole } from './checks.js';
 import type { Desk } from './desk.js';
@@ -38,6 +38,8 @@ export class Guest {
   readonly #turn: GuestTurn;
   /** Units that are not answered. */
   #units = 0;
+  /** What stops the units of the last group, by its number. */
+  #stops: { group: number; units: (() => void)[] } = { group: 0, units: [] };
   #responses: Response[] = [];
   #scheduled = false;
   #gone = false;
@@ -138,6 +140,8 @@ export class Guest {
       case 'rest':
         this.resting = true;
         return this.#owner.rested();
+      case 'stop':
+        return this.#stop(message);
       case 'define':
         return this.#define(message);
       case 'forget':
@@ -160,7 +164,17 @@ export class Guest {
     must(this.#statements.size <= MOST_STATEMENTS, 'too many statements');
   }
 
-  #group({ words }: Fields): void {
+  /** Of what is answered already there is nothing to stop. */
+  #stop({ ticket }: Fields): void {
+    must(Number.isInteger(ticket), 'no number');
+    if ((ticket as number) < 0) return this.#turn.stop(-(ticket as number));
+    const { group, units } = this.#stops;
+    const index = (ticket as number) - unitTicket(group, 0);
+    if (this.#units > 0) units[index]?.();
+  }
+
+  #group({ words, group }: Fields): void {
+    whole(group, Number.MAX_SAFE_INTEGER, 'no number');
     const given = new GivenWords(words, this.#statements);
     const count = given.count(MOST_UNITS);
     const units: GivenUnit[] = [];
@@ -178,13 +192,14 @@ export class Guest {
       this.say({ type: 'group', ran: count, microseconds, words: results.flat() });
       this.#resume();
     };
-    units.forEach((unit, i) => {
+    const stops = units.map((unit, i) =>
       this.#desk.submit(unit, {
         rename: (shape) => this.#rename(shape),
         words: (result) => settled(i, result),
         error: (error) => settled(i, [Outcome.error, errorFailure(error)]),
-      });
-    });
+      }),
+    );
+    this.#stops = { group: group as number, units: stops };
   }
 
   #rename(shape: Shape): number {

@@ -1,5 +1,6 @@
 import { PoolError } from '../errors.js';
 import { errorOf } from '../threads/failure.js';
+import { FarStops } from '../threads/far-stops.js';
 import { Line, type LineOwner } from '../threads/line.js';
 import {
   type Answer,
@@ -32,6 +33,7 @@ export interface LinkSettings {
 export class Link extends Line {
   override readonly isRemote = true;
   readonly pid: number;
+  override readonly stops: FarStops;
   readonly #met: Met;
   readonly #settings: LinkSettings;
   #referenced = false;
@@ -50,6 +52,8 @@ export class Link extends Line {
     this.#met = met;
     this.#settings = settings;
     this.pid = met.greeting.pid;
+    const { noHooks } = met.greeting.info;
+    this.stops = new FarStops(noHooks, (ticket) => this.#write([{ type: 'stop', ticket }]));
     const { socket } = met;
     socket.removeAllListeners('error');
     socket.removeAllListeners('close');

@@ -28,6 +28,8 @@ export type Request =
   | Command
   /** Nothing is under way here any more: whoever closes need not wait for this process. */
   | { type: 'rest' }
+  /** The caller has left: a unit's number in its group, or a call's, which is negative. */
+  | { type: 'stop'; ticket: number }
   | { type: 'ping' };
 
 /** What a frame from it is a list of. */

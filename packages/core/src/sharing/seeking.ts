@@ -1,3 +1,4 @@
+import { FarStops } from '../threads/far-stops.js';
 import { Line, type LineOwner } from '../threads/line.js';
 import type { Command } from '../threads/protocol.js';
 
@@ -6,6 +7,7 @@ const IDLE_LOOK = 15;
 /** Stands where the writer will be, while nobody knows yet which process that is. */
 export class Seeking extends Line {
   override readonly isRemote: boolean;
+  override readonly stops = new FarStops('no process writes yet');
   #timer: NodeJS.Timeout | undefined;
 
   /** @param isOpening whether the pool has not been open yet: then nobody waits too long here. */

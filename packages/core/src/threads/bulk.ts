@@ -1,42 +1,48 @@
-import type { BusyWaiter } from './busy.js';
-import type { Connection } from './connection.js';
+import type { WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
-import { type Command, Control } from './protocol.js';
+import { type Command, Control, taskWord } from './protocol.js';
 import { failureOf } from './rows.js';
-import type { Runner } from './runner.js';
+import { interrupted } from './running.js';
 
 /** One statement over many parameter sets, in one transaction; the sets come in chunks. */
 export class Bulk {
-  readonly #connection: Connection;
-  readonly #runner: Runner;
-  readonly #busy: BusyWaiter;
-  readonly #control: Int32Array;
+  readonly #tools: WriterTools;
+  #task = 0;
   #statement = 0;
   #ran = 0;
   #failure: { error: unknown; index: number | undefined } | undefined;
 
-  constructor(connection: Connection, runner: Runner, busy: BusyWaiter, control: Int32Array) {
-    this.#connection = connection;
-    this.#runner = runner;
-    this.#busy = busy;
-    this.#control = control;
+  constructor(tools: WriterTools) {
+    this.#tools = tools;
   }
 
-  begin({ statement }: Command & { type: 'bulk' }): void {
+  begin({ statement, task }: Command & { type: 'bulk' }): void {
+    const { busy, connection, running } = this.#tools;
     this.#statement = statement;
+    this.#task = task;
+    running.begin(-task, connection.number);
     try {
-      this.#busy.run(() => this.#connection.control('BEGIN IMMEDIATE'));
+      if (!running.claims(taskWord(task), task)) throw interrupted();
+      busy.run(() => connection.control('BEGIN IMMEDIATE'), taskWord(task), task);
     } catch (error) {
       this.#failure = { error, index: undefined };
+    } finally {
+      running.end();
     }
   }
 
   rows({ columns, names, count }: Command & { type: 'rows' }, outbox: Outbox): void {
+    const { connection, runner, running } = this.#tools;
     let changes = 0;
     let i = 0;
+    running.begin(-this.#task, connection.number);
+    if (running.isGivenUp(taskWord(this.#task), this.#task)) {
+      this.#failure ??= { error: interrupted(), index: undefined };
+      if (connection.db.inTransaction) connection.control('ROLLBACK');
+    }
     if (this.#failure === undefined) {
       try {
-        const { statement } = this.#runner.prepared(this.#connection, this.#statement);
+        const { statement } = runner.prepared(connection, this.#statement);
         const width = columns.length;
         // One array or object for all sets: SQLite copies what is bound.
         const values: unknown[] = new Array(width).fill(null);
@@ -54,24 +60,28 @@ export class Bulk {
         this.#ran += count;
       } catch (error) {
         this.#failure = { error, index: this.#ran + i };
-        if (this.#connection.db.inTransaction) this.#connection.control('ROLLBACK');
+        if (connection.db.inTransaction) connection.control('ROLLBACK');
       }
     }
+    running.end();
     const failed = this.#failure !== undefined;
     outbox.push({ type: 'progress', ran: count, changes, failed });
   }
 
   end({ task, commit }: Command & { type: 'bulk-end' }, outbox: Outbox): void {
-    const { db } = this.#connection;
+    const { connection, control, running } = this.#tools;
+    if (running.isGivenUp(taskWord(this.#task), this.#task)) {
+      this.#failure ??= { error: interrupted(), index: undefined };
+    }
     if (this.#failure === undefined && commit) {
-      Atomics.store(this.#control, Control.committing, 1);
+      Atomics.store(control, Control.committing, 1);
       try {
-        this.#connection.control('COMMIT');
+        connection.control('COMMIT');
       } catch (error) {
         this.#failure = { error, index: undefined };
       }
     }
-    if (db.inTransaction) this.#connection.control('ROLLBACK');
+    if (connection.db.inTransaction) connection.control('ROLLBACK');
     const failure =
       this.#failure === undefined ? undefined : failureOf(this.#failure.error, this.#failure.index);
     outbox.push({ type: 'done', tasks: [task], failure, inTransaction: false });

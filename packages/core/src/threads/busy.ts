@@ -1,4 +1,5 @@
 import { Control } from './protocol.js';
+import { interrupted } from './running.js';
 
 export interface RetryPolicy {
   attempts: number;
@@ -47,13 +48,16 @@ export class BusyWaiter {
     this.#control = control;
   }
 
-  /** Runs `work`, which must have had no effect when it fails with SQLITE_BUSY. */
-  run<T>(work: () => T): T {
+  /**
+   * Runs `work`, which must have had no effect when it fails with SQLITE_BUSY. The wait ends when
+   * the work of this word and number is given up.
+   */
+  run<T>(work: () => T, word = 0, number = 0): T {
     try {
       return work();
     } catch (error) {
       if (!isBusy(error)) throw error;
-      return this.#again(work, error as Error);
+      return this.#again(work, error as Error, word, number);
     }
   }
 
@@ -68,7 +72,7 @@ export class BusyWaiter {
     this.#usedAt = this.#gaveWayAt;
   }
 
-  #again<T>(work: () => T, first: Error): T {
+  #again<T>(work: () => T, first: Error, word: number, number: number): T {
     const started = performance.now();
     let error = first;
     for (let attempt = 1; ; attempt++) {
@@ -79,6 +83,7 @@ export class BusyWaiter {
         throw this.#told(error, `tried ${attempt} times in`, waited);
       }
       Atomics.wait(this.#control, Control.hurry, 0, Math.min(left, this.#delay(attempt)));
+      if (word > 0 && Atomics.load(this.#control, word) === ~number) throw interrupted();
       this.retries++;
       try {
         return work();

@@ -1,6 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type SqliteDatabase, type SqliteStatement, sqliteLibrary } from './engine.js';
+import { loadHooks } from './hooks.js';
 import type { Method } from './protocol.js';
 import { Method as M } from './protocol.js';
 
@@ -22,6 +23,8 @@ export interface ConnectionOptions {
   mmapSize: number;
   pragmas: readonly (readonly [name: string, value: string | number | boolean])[];
   setup: string | undefined;
+  /** Whether the extension of `@poolite/hooks` is loaded, where it is there. */
+  hooks?: boolean;
 }
 
 /** What a `setup` module exports by default: it is called for every connection. */
@@ -106,6 +109,9 @@ export class Connection {
   readonly db: SqliteDatabase;
   readonly sqliteVersion: string;
   readonly access: 'read' | 'write';
+  /** What the extension calls it; 0 where it has none, and why. */
+  number = 0;
+  noHooks = 'switched off by the option hooks';
   readonly #prepared = new Map<number, Prepared>();
   readonly #options: ConnectionOptions;
   readonly #controls = new Map<string, SqliteStatement>();
@@ -146,6 +152,14 @@ export class Connection {
     this.pragma(`mmap_size = ${options.mmapSize}`);
     if (this.access === 'write') this.pragma(`synchronous = ${options.synchronous}`);
     for (const [name, value] of options.pragmas) this.pragma(`${name} = ${value}`);
+  }
+
+  /** Loads the extension that interrupts it, where there is one. */
+  hook(): void {
+    if (this.#options.hooks !== true) return;
+    const loaded = loadHooks(this.db);
+    if (typeof loaded === 'number') this.number = loaded;
+    this.noHooks = typeof loaded === 'number' ? '' : loaded;
   }
 
   pragma(text: string): unknown {

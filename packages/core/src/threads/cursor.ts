@@ -24,6 +24,11 @@ export class Cursor {
     return this.#done;
   }
 
+  /** Whether SQLite is in the middle of it. */
+  get isActive(): boolean {
+    return !this.#done && this.#drained === undefined;
+  }
+
   /** Writes up to `count` more rows as one outcome. */
   fetch(runner: Runner, count: number, out: Words): void {
     const rows = this.#take(count);
@@ -100,6 +105,12 @@ export class Cursors {
 
   drain(): void {
     for (const cursor of this.#open.values()) cursor.drain();
+  }
+
+  /** Whether no other cursor is in the middle of its rows. */
+  isAlone(id: number): boolean {
+    for (const [other, cursor] of this.#open) if (other !== id && cursor.isActive) return false;
+    return true;
   }
 
   drop(id: number): void {

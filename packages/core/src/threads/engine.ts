@@ -13,6 +13,7 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
   exec(script: string): unknown;
   close(): unknown;
+  loadExtension?(file: string, entryPoint: string): unknown;
   defaultSafeIntegers(on?: boolean): unknown;
   /** Copies the database to another file, some pages at a time, as `progress` says. */
   backup(

@@ -2,14 +2,26 @@ import type { BusyWaiter } from './busy.js';
 import type { Connection } from './connection.js';
 import { Ledger, type Once } from './ledger.js';
 import type { Outbox } from './outbox.js';
-import { BATCH, type Command, Control, ONCE, Outcome, WordReader, type Words } from './protocol.js';
+import {
+  BATCH,
+  type Command,
+  Control,
+  ONCE,
+  Outcome,
+  unitTicket,
+  unitWord,
+  WordReader,
+  type Words,
+} from './protocol.js';
 import type { Runner } from './runner.js';
+import { interrupted, isInterrupted, type Running } from './running.js';
 
 export interface WriterTools {
   connection: Connection;
   runner: Runner;
   busy: BusyWaiter;
   control: Int32Array;
+  running: Running;
 }
 
 /** A group ends early once it has run so long, in ms: its first caller has waited enough. */
@@ -29,6 +41,8 @@ export class GroupRun {
   /** The statement of a batch at which SQLite undid the whole transaction. */
   #undoneAt: number | undefined;
   readonly #ledger: Ledger;
+  /** The group that runs. */
+  #group = 0;
 
   constructor(tools: WriterTools, outbox: Outbox) {
     this.#tools = tools;
@@ -36,33 +50,47 @@ export class GroupRun {
     this.#ledger = new Ledger(tools.connection, tools.runner.encoder);
   }
 
-  run({ early, words }: Command & { type: 'group' }): void {
+  run({ early, group, words }: Command & { type: 'group' }): void {
     if (early !== this.#early) {
       // It was sent behind a group that ended early: the rest of that one comes first.
       return this.#outbox.push({ type: 'group', ran: 0, microseconds: 0, words: [] });
     }
+    this.#group = group;
     const started = performance.now();
     const reader = new WordReader(words);
     const units = reader.number();
-    let out: Words = [];
+    const out: Words = [];
     let ran = units;
-    if (units === 1) {
-      this.#alone(reader, out);
-    } else {
-      try {
-        ran = this.#together(reader, units, out, started);
-      } catch {
-        // SQLite undid them all: a ROLLBACK clause, a full disk, a commit that failed. Each runs
-        // again alone, so that only the one at fault fails, and tells its own error.
-        ran = units;
-        out = [];
-        reader.at = 1;
-        for (let i = 0; i < units; i++) this.#alone(reader, out);
-      }
-    }
+    if (units === 1) this.#alone(reader, out, 0);
+    else ran = this.#all(reader, units, out, started);
     if (ran < units) this.#early++;
     const microseconds = Math.round((performance.now() - started) * 1000);
     this.#outbox.push({ type: 'group', ran, microseconds, words: out });
+  }
+
+  /** Returns how many units were run. */
+  #all(reader: WordReader, units: number, out: Words, started: number): number {
+    for (let tries = 0; ; tries++) {
+      try {
+        return this.#together(reader, units, out, started);
+      } catch (error) {
+        // SQLite undid them all.
+        out.length = 0;
+        reader.at = 1;
+        const isClosing = Atomics.load(this.#tools.control, Control.hurry) === 1;
+        // Who interrupted one of them has given it up: the others run again without it.
+        if (!isClosing && (!isInterrupted(error) || tries > units)) break;
+        if (isClosing) {
+          const failed = this.#outbox.failed(error);
+          for (let i = 0; i < units; i++) out.push(...failed);
+          return units;
+        }
+      }
+    }
+    // A ROLLBACK clause, a full disk, a commit that failed. Each runs again alone, so that only the
+    // one at fault fails, and tells its own error.
+    for (let i = 0; i < units; i++) this.#alone(reader, out, i);
+    return units;
   }
 
   /** Returns how many units were run and committed. Throws where the transaction is undone. */
@@ -78,7 +106,7 @@ export class GroupRun {
     let ran = 0;
     try {
       while (ran < units) {
-        this.#unit(reader, out);
+        this.#unit(reader, out, ran);
         ran++;
         if (ran % UNITS_PER_LOOK === 0 && performance.now() - started > LONGEST_GROUP) break;
       }
@@ -98,11 +126,29 @@ export class GroupRun {
   }
 
   /** One unit of a group. A failure is its outcome, unless it undid the transaction. */
-  #unit(reader: WordReader, out: Words): void {
+  #unit(reader: WordReader, out: Words, index: number): void {
+    const { connection, running } = this.#tools;
+    const start = reader.at;
+    running.begin(unitTicket(this.#group, index), connection.number);
+    try {
+      if (running.claims(unitWord(this.#group, index), this.#group)) {
+        const first = reader.number();
+        if (first === ONCE) this.#once(reader, out, index);
+        else this.#one(reader, out, index, first);
+      } else {
+        out.push(...this.#outbox.failed(interrupted()));
+        reader.at = start;
+        this.#skip(reader);
+      }
+    } finally {
+      running.end();
+    }
+  }
+
+  #one(reader: WordReader, out: Words, index: number, first: number): void {
     const { connection, runner } = this.#tools;
-    const first = reader.number();
-    if (first === BATCH) return this.#batch(reader, out);
-    if (first === ONCE) return this.#once(reader, out);
+    if (first === BATCH) return this.#batch(reader, out, index);
+    const start = reader.at - 1;
     const length = out.length;
     try {
       runner.run(connection, first, reader, out);
@@ -110,17 +156,22 @@ export class GroupRun {
       if (!connection.db.inTransaction) throw error;
       out.length = length;
       out.push(...this.#outbox.failed(error));
+      reader.at = start;
+      this.#skip(reader);
     }
   }
 
   /** A unit in a transaction of its own: a statement alone needs no BEGIN. */
-  #alone(reader: WordReader, out: Words): void {
-    const { connection, runner, busy, control } = this.#tools;
+  #alone(reader: WordReader, out: Words, index: number): void {
+    const { connection, runner, busy, control, running } = this.#tools;
     const start = reader.at;
     const length = out.length;
+    const word = unitWord(this.#group, index);
     Atomics.store(control, Control.committing, 1);
+    running.begin(unitTicket(this.#group, index), connection.number);
     try {
-      busy.run(() => {
+      if (!running.claims(word, this.#group)) throw interrupted();
+      const work = () => {
         reader.at = start;
         out.length = length;
         this.#undoneAt = undefined;
@@ -128,8 +179,8 @@ export class GroupRun {
         if (first >= 0) return runner.run(connection, first, reader, out);
         connection.control('BEGIN IMMEDIATE');
         try {
-          if (first === BATCH) this.#batch(reader, out);
-          else this.#once(reader, out);
+          if (first === BATCH) this.#batch(reader, out, index);
+          else this.#once(reader, out, index);
           connection.control('COMMIT');
         } finally {
           if (connection.db.inTransaction) {
@@ -137,17 +188,20 @@ export class GroupRun {
             this.#ledger.undone();
           }
         }
-      });
+      };
+      busy.run(work, word, this.#group);
     } catch (error) {
       out.length = length;
       out.push(...this.#outbox.failed(error, this.#undoneAt));
       reader.at = start;
       this.#skip(reader);
+    } finally {
+      running.end();
     }
   }
 
   /** A unit that was perhaps done before: then it has its result already. */
-  #once(reader: WordReader, out: Words): void {
+  #once(reader: WordReader, out: Words, index: number): void {
     const once = readOnce(reader);
     const known = this.#ledger.find(once);
     if (known !== undefined) {
@@ -155,7 +209,7 @@ export class GroupRun {
       return this.#skip(reader);
     }
     const from = out.length;
-    this.#unit(reader, out);
+    this.#one(reader, out, index, reader.number());
     // What failed has changed nothing: it may be tried again.
     if (out[from] !== Outcome.error) this.#ledger.add(once, out.slice(from));
   }
@@ -175,15 +229,21 @@ export class GroupRun {
   }
 
   /** All of its statements or none: a savepoint, since others share the transaction. */
-  #batch(reader: WordReader, out: Words): void {
-    const { connection, runner } = this.#tools;
+  #batch(reader: WordReader, out: Words, index: number): void {
+    const { connection, runner, running } = this.#tools;
+    const word = unitWord(this.#group, index);
+    const start = reader.at - 1;
     const statements = reader.number();
     const length = out.length;
     connection.control('SAVEPOINT poolite_batch');
     out.push(Outcome.batch, statements);
     let i = 0;
     try {
-      for (; i < statements; i++) runner.run(connection, reader.number(), reader, out);
+      for (; i < statements; i++) {
+        // An interrupt between two statements would be in vain.
+        if (running.isGivenUp(word, this.#group)) throw interrupted();
+        runner.run(connection, reader.number(), reader, out);
+      }
       connection.control('RELEASE poolite_batch');
     } catch (error) {
       if (!connection.db.inTransaction) {
@@ -194,11 +254,8 @@ export class GroupRun {
       connection.control('RELEASE poolite_batch');
       out.length = length;
       out.push(...this.#outbox.failed(error, i));
-      for (let rest = i + 1; rest < statements; rest++) {
-        reader.number();
-        reader.method();
-        reader.params();
-      }
+      reader.at = start;
+      this.#skip(reader);
     }
   }
 }

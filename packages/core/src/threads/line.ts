@@ -1,6 +1,7 @@
 import type { Statement } from '../statements/catalogue.js';
-import type { Answer, Command, Failure, OpenedInfo } from './protocol.js';
+import { type Answer, type Command, type Failure, type OpenedInfo, taskWord } from './protocol.js';
 import { ResultDecoder } from './result.js';
+import type { Stops } from './stops.js';
 
 /** Answers to calls that are known by a number of their own. */
 export type Reply = Extract<Answer, { type: 'held' | 'chunk' | 'done' | 'checkpoint' }>;
@@ -41,6 +42,8 @@ export abstract class Line {
   /** Its place among the pool's lines: the writer's is 0. */
   readonly place: number;
   readonly decoder = new ResultDecoder();
+  /** Stops what the other end runs. */
+  abstract readonly stops: Stops;
   protected readonly owner: LineOwner;
   /** Why it ended. */
   protected error: unknown;
@@ -99,6 +102,27 @@ export abstract class Line {
     return number;
   }
 
+  /** A number that no call has, for work that is not answered with a reply. */
+  number(): number {
+    return this.#nextCall++;
+  }
+
+  /**
+   * Gives up a call, and interrupts it where it runs; false where it has not begun, and will not.
+   * Calls that are 1024 apart share a word: nobody has so many under way that are given up.
+   */
+  stop(task: number): boolean {
+    if (!this.#calls.has(task)) return true;
+    return this.stopWork(task);
+  }
+
+  /** The same for work that has a number of its own. */
+  stopWork(task: number): boolean {
+    if (!this.stops.giveUp(taskWord(task), task)) return false;
+    this.stops.interrupt(-task);
+    return true;
+  }
+
   get calls(): number {
     return this.#calls.size;
   }
@@ -129,6 +153,7 @@ export abstract class Line {
           decoder.defineShape(answer.id, answer.keys, answer.since);
           break;
         case 'opened':
+          this.stops.reason = answer.info.noHooks;
           this.owner.opened(answer.info);
           break;
         case 'failed':
@@ -158,6 +183,7 @@ export abstract class Line {
   #reply(task: number, reply: Reply): void {
     const call = this.#calls.get(task);
     this.#calls.delete(task);
+    this.stops.forget(taskWord(task), task);
     call?.reply(reply);
   }
 

@@ -101,9 +101,9 @@ export type Command =
   | { type: 'reads'; words: Words }
   /**
    * One-shot writes and batches, to be committed together: their number, then their words. `early`
-   * is how many groups the sender knows to have ended early.
+   * is how many groups the sender knows to have ended early; groups are numbered.
    */
-  | { type: 'group'; early: number; words: Words }
+  | { type: 'group'; early: number; group: number; words: Words }
   /**
    * A transaction begins on the writer; its first statement travels behind. `alone`, which only
    * another process is told: it must not share its commit with what ended before.
@@ -128,7 +128,7 @@ export type Command =
   | { type: 'fetch'; task: number; session: number; cursor: number; rows: number }
   | { type: 'drop'; session: number; cursor: number }
   /** Bulk: one statement, many parameter sets, one transaction, in chunks. */
-  | { type: 'bulk'; statement: number }
+  | { type: 'bulk'; task: number; statement: number }
   | { type: 'rows'; columns: ArrayLike<unknown>[]; names: string[] | undefined; count: number }
   | { type: 'bulk-end'; task: number; commit: boolean }
   /**
@@ -193,6 +193,8 @@ export interface OpenedInfo {
   journalMode: string;
   /** The files that it attaches. */
   attached: string[];
+  /** Why it has no extension that interrupts it; '' where it has. */
+  noHooks: string;
 }
 
 /** What a checkpoint found and did: https://sqlite.org/pragma.html#pragma_wal_checkpoint */
@@ -247,9 +249,33 @@ export const Control = {
   running: 3,
   /** Raised with every post of the thread. */
   answered: 4,
+  /** The number of the work that runs and may be interrupted; 0 where none does. */
+  current: 5,
+  /** Not 0 while the calling thread interrupts: the thread waits before its next statement. */
+  interrupting: 6,
+  /** The number, in the extension, of the connection that the work runs on. */
+  connection: 7,
+  /** A word for each unit of two groups, and for as many calls: who has claimed it. */
+  units: 8,
+  tasks: 8 + 2 * 512,
   /** How many words there are. */
-  words: 5,
+  words: 8 + 4 * 512,
 } as const;
+
+/** The word of a call, by its number. */
+export function taskWord(task: number): number {
+  return Control.tasks + (task & 1023);
+}
+
+/** The word of a unit, by the number of its group and its place there: two groups at most are under way. */
+export function unitWord(group: number, index: number): number {
+  return Control.units + (group & 1) * 512 + index;
+}
+
+/** The number of a unit while it runs; those of calls are negative. */
+export function unitTicket(group: number, index: number): number {
+  return (group & 0x1f_ffff) * 512 + index + 1;
+}
 
 export type Role = 'reader' | 'writer' | 'upkeep';
 

@@ -6,10 +6,12 @@ import {
   Control,
   Outcome,
   type ThreadData,
+  taskWord,
   WordReader,
   type Words,
 } from './protocol.js';
 import { Runner } from './runner.js';
+import { interrupted, Running } from './running.js';
 
 /** Answers wait for others at most so long, in ms, and never for a statement not known as quick. */
 const LONGEST_WAIT = 1;
@@ -32,6 +34,7 @@ export class ReaderThread {
   readonly #setup: Setup | undefined;
   readonly #outbox: Outbox;
   readonly #runner: Runner;
+  readonly #running: Running;
   readonly #sessions = new Map<number, Session>();
   readonly #spares: Connection[] = [];
   /** How long each statement took here of late, in ms. */
@@ -44,6 +47,7 @@ export class ReaderThread {
     this.#setup = setup;
     this.#outbox = outbox;
     this.#runner = new Runner(outbox.encoder);
+    this.#running = new Running(data.control);
   }
 
   handle(command: Command): void {
@@ -93,6 +97,7 @@ export class ReaderThread {
     const opened = new Connection(connection, 'read', connection.busyTimeout);
     try {
       opened.configure(this.#setup);
+      opened.hook();
     } catch (error) {
       opened.close();
       throw error;
@@ -102,8 +107,9 @@ export class ReaderThread {
 
   #open(): void {
     this.#connection = this.#new();
-    const sqliteVersion = this.#connection.sqliteVersion;
-    this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode: '', attached: [] } });
+    const { sqliteVersion, noHooks } = this.#connection;
+    const info = { sqliteVersion, journalMode: '', attached: [], noHooks };
+    this.#outbox.push({ type: 'opened', info });
   }
 
   #forget(ids: readonly number[]): void {
@@ -138,7 +144,7 @@ export class ReaderThread {
         this.#flushReads();
         flushed = now;
       }
-      this.#read(connection, ticket, id, reader);
+      this.#read(connection, ticket, slot, id, reader);
       const after = performance.now();
       const took = after - now;
       this.#times.set(id, usual === undefined ? took : Math.max(took, usual * 0.9));
@@ -151,11 +157,22 @@ export class ReaderThread {
     this.#flushReads();
   }
 
-  #read(connection: Connection, ticket: number, id: number, reader: WordReader): void {
+  #read(
+    connection: Connection,
+    ticket: number,
+    slot: number,
+    id: number,
+    reader: WordReader,
+  ): void {
+    const { claims, mark } = this.#data;
     const out = this.#words;
     let start = out.push(ticket, 0);
     const before = performance.now();
+    const { at } = reader;
+    this.#running.begin(ticket, connection.number);
     try {
+      // It may have been given up since it was claimed; later than this it is interrupted.
+      if (Atomics.load(claims, slot) !== mark) throw interrupted();
       this.#runner.run(connection, id, reader, out, (block) => {
         // The parts of a large result go ahead, so that the calling thread takes it in steps. What
         // was answered before goes first: this flush moves its blobs away too.
@@ -167,6 +184,11 @@ export class ReaderThread {
     } catch (error) {
       out.length = start;
       out.push(...this.#outbox.failed(error));
+      reader.at = at;
+      reader.method();
+      reader.params();
+    } finally {
+      this.#running.end();
     }
     out[start - 1] = performance.now() - before;
   }
@@ -200,6 +222,17 @@ export class ReaderThread {
     else connection.close();
   }
 
+  /** Runs what a call asks for, unless it was given up; it may be interrupted. */
+  #call(task: number, connection: Connection, work: () => void): void {
+    this.#running.begin(-task, connection.number);
+    try {
+      if (!this.#running.claims(taskWord(task), task)) throw interrupted();
+      work();
+    } finally {
+      this.#running.end();
+    }
+  }
+
   #session(id: number): Session {
     const session = this.#sessions.get(id);
     if (session === undefined) throw new Error(`session ${id} is not open`);
@@ -214,7 +247,9 @@ export class ReaderThread {
       cursors.drain();
       const reader = new WordReader(words);
       try {
-        this.#runner.run(connection, reader.number(), reader, out);
+        this.#call(task, connection, () => {
+          this.#runner.run(connection, reader.number(), reader, out);
+        });
       } finally {
         inTransaction = connection.db.inTransaction;
       }
@@ -230,7 +265,7 @@ export class ReaderThread {
       const { connection, cursors } = this.#session(session);
       cursors.drain();
       try {
-        connection.db.exec(script);
+        this.#call(task, connection, () => connection.db.exec(script));
       } finally {
         inTransaction = connection.db.inTransaction;
       }
@@ -263,7 +298,10 @@ export class ReaderThread {
       inTransaction = connection.db.inTransaction;
       const cursor = cursors.get(id);
       if (cursor === undefined) throw new Error(`cursor ${id} is not open`);
-      cursor.fetch(this.#runner, rows, words);
+      const fetch = () => cursor.fetch(this.#runner, rows, words);
+      // An interrupt reaches every statement of the connection that has begun, other streams too.
+      if (cursors.isAlone(id)) this.#call(task, connection, fetch);
+      else fetch();
       done = cursor.done;
     } catch (error) {
       words = this.#outbox.failed(error);

@@ -8,6 +8,7 @@ import type { ConnectionOptions } from './connection.js';
 import { threadFile } from './home.js';
 import { Line, type LineOwner, type Wait } from './line.js';
 import { type Answer, type Command, Control, type Role, type ThreadData } from './protocol.js';
+import { Stops } from './stops.js';
 import { Patience } from './waiter.js';
 
 /** How often, in ms, a thread that keeps the process alive looks whether it still must. */
@@ -28,6 +29,8 @@ const LONGEST_POLL = { statement: 0.15, commit: 0.4 };
 /** One thread of the pool, seen from the calling thread. */
 export class Thread extends Line {
   readonly control = new Int32Array(new SharedArrayBuffer(Control.words * 4));
+  /** Stops what it runs. */
+  override readonly stops: Stops;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #polls = {
@@ -47,6 +50,7 @@ export class Thread extends Line {
     owner: ThreadOwner,
   ) {
     super(place, owner);
+    this.stops = new Stops(this.control, connection.driver);
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const { control } = this;
@@ -141,6 +145,7 @@ export class Thread extends Line {
     this.error ??= cause;
     this.isAlive = false;
     this.#port.close();
+    this.stops.close();
     this.#loseAll(this.error);
     await this.#worker.terminate();
   }
@@ -160,6 +165,7 @@ export class Thread extends Line {
     let last = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
     for (; last !== undefined; last = receiveMessageOnPort(this.#port)) this.#receive(last.message);
     this.#port.close();
+    this.stops.close();
     this.owner.lost(cause, this.#loseAll(cause));
   }
 

@@ -2,8 +2,9 @@ import { isTransactionHazard, withoutOrRollback } from '../statements/hazard.js'
 import { Prepared } from './connection.js';
 import type { WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
-import { type Command, Control, type WordReader, type Words } from './protocol.js';
+import { type Command, Control, taskWord, type WordReader, type Words } from './protocol.js';
 import { failureOf } from './rows.js';
+import { interrupted, isInterrupted } from './running.js';
 
 /** What a conflict clause has a say in: https://sqlite.org/lang_conflict.html */
 const OBEYS_OR_ROLLBACK = /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID|NOTNULL|CHECK)$/;
@@ -72,10 +73,35 @@ export class TransactionRun {
     if (this.#begun && !this.#tools.connection.db.inTransaction) this.#undone(error);
   }
 
-  run(reader: WordReader, out: Words): void {
+  run(task: number, reader: WordReader, out: Words): void {
     this.check();
-    const { connection, runner, busy } = this.#tools;
     const id = reader.number();
+    const { connection, runner } = this.#tools;
+    // To interrupt what writes would undo those whose commit it shares; who asks for limits before
+    // the transaction begins shares none.
+    const mayStop = !this.#nested || runner.prepared(connection, id).statement.readonly;
+    this.#call(task, mayStop, () => this.#run(id, task, reader, out));
+  }
+
+  /** Fetches rows of a stream. */
+  fetch(task: number, work: () => void): void {
+    this.#call(task, true, work);
+  }
+
+  /** Runs what a call asks for, unless it was given up. */
+  #call(task: number, mayStop: boolean, work: () => void): void {
+    const { connection, running } = this.#tools;
+    running.begin(mayStop ? -task : 0, connection.number);
+    try {
+      if (!running.claims(taskWord(task), task)) throw interrupted();
+      work();
+    } finally {
+      running.end();
+    }
+  }
+
+  #run(id: number, task: number, reader: WordReader, out: Words): void {
+    const { connection, runner, busy } = this.#tools;
     const { schema, mayRollback } = runner.classification(id);
     if (schema) this.#schemaTouched = true;
     const wasOpen = connection.db.inTransaction;
@@ -85,11 +111,11 @@ export class TransactionRun {
       } else {
         const at = reader.at;
         // A deferred transaction asks for the lock with its first write.
-        const work = () =>
-          busy.run(() => {
-            reader.at = at;
-            runner.run(connection, id, reader, out);
-          });
+        const run = () => {
+          reader.at = at;
+          runner.run(connection, id, reader, out);
+        };
+        const work = () => busy.run(run, taskWord(task), task);
         if (wasOpen) work();
         else this.#committing(work);
         if (wasOpen && mayRollback) this.#last = true;
@@ -133,8 +159,12 @@ export class TransactionRun {
     );
   }
 
-  exec(script: string): void {
+  exec(task: number, script: string): void {
     this.check();
+    this.#call(task, !this.#nested, () => this.#exec(script));
+  }
+
+  #exec(script: string): void {
     const { connection, busy } = this.#tools;
     const wasOpen = connection.db.inTransaction;
     this.#schemaTouched = true;
@@ -241,7 +271,7 @@ export class TransactionRun {
 
   /** SQLite rolled the whole transaction back: whoever was held in it must hear so. */
   #undone(error: unknown): void {
-    this.#broken = error;
+    this.#broken = isInterrupted(error) ? undoneByInterrupt() : error;
     this.#nested = false;
     const held = this.#held;
     this.#held = [];
@@ -279,4 +309,10 @@ export class TransactionRun {
     this.#schemaVersions = connection.schemaVersions();
     return this.#hazard;
   }
+}
+
+/** https://sqlite.org/c3ref/interrupt.html */
+function undoneByInterrupt(): Error {
+  const why = 'SQLite does that where a statement that writes is interrupted';
+  return Object.assign(interrupted(), { message: `the transaction was rolled back: ${why}` });
 }

@@ -65,7 +65,7 @@ export class UpkeepThread {
     const { sqliteVersion } = connection;
     this.#outbox.push({
       type: 'opened',
-      info: { sqliteVersion, journalMode: 'wal', attached: [] },
+      info: { sqliteVersion, journalMode: 'wal', attached: [], noHooks: '-' },
     });
   }
 

@@ -3,7 +3,7 @@ import { BusyWaiter } from './busy.js';
 import { runCheckpoint } from './checkpoint.js';
 import { Connection, isMemory, type Setup } from './connection.js';
 import { Cursor, Cursors } from './cursor.js';
-import { GroupRun } from './group-run.js';
+import { GroupRun, type WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
 import {
   type CheckpointOutcome,
@@ -14,6 +14,7 @@ import {
   type Words,
 } from './protocol.js';
 import { Runner } from './runner.js';
+import { Running } from './running.js';
 import { TransactionRun } from './transaction-run.js';
 
 /** How long, in ms, the last checkpoint waits for readers of other processes. */
@@ -27,7 +28,14 @@ export class WriterThread {
   readonly #runner: Runner;
   readonly #busy: BusyWaiter;
   readonly #cursors = new Cursors();
-  #opened: { connection: Connection; transactions: TransactionRun; groups: GroupRun } | undefined;
+  #opened:
+    | {
+        connection: Connection;
+        tools: WriterTools;
+        transactions: TransactionRun;
+        groups: GroupRun;
+      }
+    | undefined;
   #bulk: Bulk | undefined;
 
   constructor(data: ThreadData, setup: Setup | undefined, outbox: Outbox) {
@@ -69,12 +77,7 @@ export class WriterThread {
       case 'drop':
         return this.#cursors.drop(command.cursor);
       case 'bulk':
-        this.#bulk = new Bulk(
-          this.#working.connection,
-          this.#runner,
-          this.#busy,
-          this.#data.control,
-        );
+        this.#bulk = new Bulk(this.#working.tools);
         this.#bulk.begin(command);
         return this.#tellRetries();
       case 'rows':
@@ -108,20 +111,24 @@ export class WriterThread {
     const connection = new Connection(options, 'write', options.busyTimeout);
     try {
       connection.configure(this.#setup);
+      connection.hook();
       const journalMode = this.#journalMode(connection);
       // From here on the waits for locks are the pool's own: see BusyWaiter.
       connection.pragma('busy_timeout = 0');
       // Whoever commits must not pay for a checkpoint: see upkeep/, or who does it in its place.
       connection.pragma('wal_autocheckpoint = 0');
-      const tools = { connection, runner: this.#runner, busy: this.#busy, control };
+      const running = new Running(control);
+      const tools = { connection, runner: this.#runner, busy: this.#busy, control, running };
       this.#opened = {
         connection,
+        tools,
         groups: new GroupRun(tools, this.#outbox),
         transactions: new TransactionRun(tools, this.#outbox),
       };
-      const { sqliteVersion } = connection;
+      const { sqliteVersion, noHooks } = connection;
       const attached = connection.attached().map(({ file }) => file);
-      this.#outbox.push({ type: 'opened', info: { sqliteVersion, journalMode, attached } });
+      const info = { sqliteVersion, journalMode, attached, noHooks };
+      this.#outbox.push({ type: 'opened', info });
     } catch (error) {
       connection.close();
       throw error;
@@ -158,7 +165,7 @@ export class WriterThread {
     const { connection, transactions } = this.#working;
     let out: Words = [];
     try {
-      transactions.run(new WordReader(words), out);
+      transactions.run(task, new WordReader(words), out);
     } catch (error) {
       out = this.#outbox.failed(error);
     }
@@ -172,7 +179,7 @@ export class WriterThread {
     const { connection, transactions } = this.#working;
     let failed: unknown;
     try {
-      transactions.exec(script);
+      transactions.exec(task, script);
     } catch (error) {
       failed = error;
     }
@@ -217,7 +224,7 @@ export class WriterThread {
     const { connection, transactions } = this.#working;
     let out: Words = [];
     try {
-      transactions.run(new WordReader(words), out);
+      transactions.run(task, new WordReader(words), out);
     } catch (error) {
       out = this.#outbox.failed(error);
     }
@@ -231,7 +238,7 @@ export class WriterThread {
     try {
       const cursor = this.#cursors.get(id);
       if (cursor === undefined) throw new Error(`cursor ${id} is not open`);
-      cursor.fetch(this.#runner, rows, words);
+      this.#working.transactions.fetch(task, () => cursor.fetch(this.#runner, rows, words));
       done = cursor.done;
     } catch (error) {
       this.#working.transactions.failed(error);

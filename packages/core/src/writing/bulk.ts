@@ -2,6 +2,7 @@ import { PoolError, shorten } from '../errors.js';
 import type { Statement } from '../statements/catalogue.js';
 import { type BindValue, checkParams, ownedParams } from '../statements/params.js';
 import { errorOf, lostError, thrownLater } from '../threads/failure.js';
+import { taskWord } from '../threads/protocol.js';
 import type { Writer } from './writer.js';
 
 /** Parameter sets of one chunk; chunks that may be under way at once. */
@@ -57,6 +58,8 @@ export class BulkWrite {
   readonly #statement: Statement;
   readonly #driver: string;
   #index = 0;
+  /** The number that it is stopped by. */
+  #task = 0;
   #chunk: Chunk | undefined;
   #underWay = 0;
   /** A set failed: what comes behind it is in vain. */
@@ -87,7 +90,8 @@ export class BulkWrite {
       if (failed) this.#failed = true;
       this.#wake?.();
     };
-    writer.send({ type: 'bulk', statement: this.#statement.id });
+    this.#task = writer.thread.number();
+    writer.send({ type: 'bulk', task: this.#task, statement: this.#statement.id });
     try {
       try {
         await this.#sendAll(sets);
@@ -99,20 +103,24 @@ export class BulkWrite {
       await this.#end(this.#stop === undefined);
     } finally {
       writer.onProgress = undefined;
+      writer.thread.stops.forget(taskWord(this.#task), this.#task);
     }
   }
 
-  /** Gives up, unless its commit was asked for before: it is rolled back then. */
-  abort(): boolean {
-    if (this.#ending) return false;
+  /** Gives up: it is rolled back, unless its commit has begun. */
+  abort(): 'nothing' | 'soon' | 'unknown' {
+    const { thread } = this.#writer;
+    if (this.#task > 0) thread.stopWork(this.#task);
+    if (this.#ending) return thread.stops.canInterrupt ? 'soon' : 'unknown';
     this.#giveUp({ cause: undefined });
-    return true;
+    return 'nothing';
   }
 
   /** The turn was taken away, or its thread died. */
   lose(cause: unknown): void {
     this.#lost = true;
     this.#giveUp({ cause });
+    if (this.#task > 0) this.#writer.thread.stopWork(this.#task);
   }
 
   #giveUp(stop: { cause: unknown }): void {

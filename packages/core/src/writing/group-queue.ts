@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Line } from '../threads/line.js';
-import type { Answer, Command, Words } from '../threads/protocol.js';
+import {
+  type Answer,
+  type Command,
+  unitTicket,
+  unitWord,
+  type Words,
+} from '../threads/protocol.js';
+import type { Stops } from '../threads/stops.js';
 import { GuestUnits } from './guest-units.js';
 import type { OnceMark, Unit } from './unit.js';
 
@@ -20,14 +27,31 @@ export interface GroupCounts {
   largest: number;
 }
 
+/** A group that the thread has. */
+interface SentGroup {
+  readonly number: number;
+  /** None, where the thread will not run it. */
+  units: Unit[];
+}
+
+/** Groups are numbered up to here, and then from 1 again. */
+const LAST_NUMBER = 2 ** 29;
+
+function forgetDropped({ number, units }: SentGroup, stops: Stops): void {
+  units.forEach(({ dropped }, index) => {
+    if (dropped) stops.forget(unitWord(number, index), number);
+  });
+}
+
 /** One-shot writes: those that gather for the next group, and the groups that the thread has. */
 export class GroupQueue {
   readonly counts: GroupCounts = { groups: 0, writes: 0, largest: 0 };
   /** A moving average of a group's time on the thread, in microseconds. */
   microseconds = 1000;
   #gathering: Unit[] = [];
-  /** Groups that the thread has, oldest first; those are empty that it will not run. */
-  readonly #sent: Unit[][] = [];
+  /** Groups that the thread has, oldest first. */
+  readonly #sent: SentGroup[] = [];
+  #number = 0;
   /** How many groups this thread ended early. */
   #early = 0;
   #issued = 0;
@@ -54,7 +78,7 @@ export class GroupQueue {
   /** Whether the thread has units of this process. */
   get sentOwn(): boolean {
     if (this.guests.guests.length === 0) return this.#sent.length > 0;
-    return this.#sent.some((group) => group.some((unit) => unit.number > 0));
+    return this.#sent.some(({ units }) => units.some((unit) => unit.number > 0));
   }
 
   /** Groups that the thread has. */
@@ -65,7 +89,7 @@ export class GroupQueue {
   /** Units that were issued and are not answered. */
   get pending(): number {
     let pending = this.queued;
-    for (const group of this.#sent) pending += group.length;
+    for (const { units } of this.#sent) pending += units.length;
     return pending;
   }
 
@@ -95,10 +119,30 @@ export class GroupQueue {
     return true;
   }
 
+  /** Stops a unit: nothing of it is stored, its answer tells soon what is, or nobody knows. */
+  stop(unit: Unit, stops: Stops): 'nothing' | 'soon' | 'unknown' {
+    const mayBeDone = unit.once?.again === true;
+    if (!this.#stop(unit, stops) && !mayBeDone) return 'nothing';
+    return stops.canInterrupt && !mayBeDone ? 'soon' : 'unknown';
+  }
+
+  /** False where the thread has not begun it, and will not. */
+  #stop(unit: Unit, stops: Stops): boolean {
+    if (this.cancel(unit)) return false;
+    for (const { number, units } of this.#sent) {
+      const index = units.indexOf(unit);
+      if (index < 0) continue;
+      unit.dropped = true;
+      if (!stops.giveUp(unitWord(number, index), number)) return false;
+      stops.interrupt(unitTicket(number, index));
+    }
+    return true;
+  }
+
   /** Whether the units up to this number are answered; those that gather do not count `behindTurn`. */
   hasPassed(issued: number, behindTurn: boolean): boolean {
-    for (const group of this.#sent) {
-      for (const unit of group) if (unit.number > 0) return unit.number > issued;
+    for (const { units } of this.#sent) {
+      for (const unit of units) if (unit.number > 0) return unit.number > issued;
     }
     if (behindTurn) return true;
     const queued = this.#gathering[0];
@@ -128,22 +172,25 @@ export class GroupQueue {
       else for (const { statement } of unit.batch) thread.introduce(statement);
       unit.push(words);
     }
-    this.#sent.push(group);
-    return { type: 'group', early: this.#early, words };
+    this.#number = (this.#number % LAST_NUMBER) + 1;
+    this.#sent.push({ number: this.#number, units: group });
+    return { type: 'group', early: this.#early, group: this.#number, words };
   }
 
   /** Up to which number the units of this process are answered, when this group is sent. */
   #answered(group: readonly Unit[]): number {
-    for (const units of [...this.#sent, group]) {
+    for (const units of [...this.#sent.map((sent) => sent.units), group]) {
       for (const { number } of units) if (number > 0) return number - 1;
     }
     return 0;
   }
 
   /** The units of the oldest group that its answer settles; what it did not run comes again. */
-  answered({ ran, microseconds }: Answer & { type: 'group' }): Unit[] {
+  answered({ ran, microseconds }: Answer & { type: 'group' }, stops: Stops): Unit[] {
     // A pool that closed in haste has answered them already.
-    const group = this.#sent.shift() ?? [];
+    const answered = this.#sent.shift() ?? { number: 0, units: [] };
+    const { units: group } = answered;
+    forgetDropped(answered, stops);
     if (group.length === 0) return group;
     this.counts.groups++;
     this.counts.writes += ran;
@@ -153,8 +200,13 @@ export class GroupQueue {
     // It ended early, since its time was up: its rest runs before what was sent behind it, which
     // the thread passes over.
     this.#early++;
-    this.#putBack([...group.slice(ran), ...this.#sent.flat()]);
-    this.#sent.fill([]);
+    const rest = [...group.slice(ran), ...this.#sent.flatMap(({ units }) => units)];
+    for (const sent of this.#sent) {
+      forgetDropped(sent, stops);
+      sent.units = [];
+    }
+    for (const { once } of rest) if (once !== undefined) once.sent = once.again === true;
+    this.#putBack(rest);
     return group.slice(0, ran);
   }
 
@@ -175,7 +227,7 @@ export class GroupQueue {
 
   /** Takes out all that the thread has. */
   takeSent(): Unit[] {
-    return this.#sent.splice(0).flat();
+    return this.#sent.splice(0).flatMap(({ units }) => units);
   }
 
   /**
@@ -184,17 +236,21 @@ export class GroupQueue {
    * knows what it began: `all` of them.
    */
   lost(all: boolean): Unit[] {
-    const [running, ...behind] = this.#sent.splice(0).filter((group) => group.length > 0);
+    const sent = this.#sent.splice(0).map(({ units }) => units);
+    const [running, ...behind] = sent.filter((units) => units.length > 0);
     this.#early = 0;
     const lost = all ? [...(running ?? []), ...behind.flat()] : (running ?? []);
     // Those are sent again that the ledger remembers: it tells which of them were done.
     const again = lost.filter((unit) => unit.once !== undefined);
+    for (const { once } of again) if (once !== undefined) once.again = true;
     this.#putBack(all ? again : [...again, ...behind.flat()]);
     return again.length === 0 ? lost : lost.filter((unit) => unit.once === undefined);
   }
 
   /** Lets units gather again, ahead of all others. */
-  #putBack(units: Unit[]): void {
+  #putBack(all: Unit[]): void {
+    const units = all.filter((unit) => !unit.dropped);
+    for (const unit of all) if (unit.dropped) unit.drop();
     const own = units.filter((unit) => unit.number > 0);
     this.#gathering = [...own, ...this.#gathering];
     if (own.length < units.length) this.guests.putBack(units);

@@ -1,6 +1,6 @@
-import type { Words } from '../threads/protocol.js';
+import { Outcome, type Words } from '../threads/protocol.js';
 import type { ResultDecoder, Shape } from '../threads/result.js';
-import { Unit, type UnitStatement } from './unit.js';
+import { DROPPED, Unit, type UnitStatement } from './unit.js';
 
 /** Another process that has its writes done by this one's writer. */
 export class Guest {
@@ -33,6 +33,10 @@ export class GuestUnit extends Unit {
     super(first, batch, (error) => to.error(error as Error), since);
     this.guest = guest;
     this.#to = to;
+  }
+
+  override drop(): void {
+    this.#to.words([Outcome.error, DROPPED]);
   }
 
   override take(decoder: ResultDecoder): void {
@@ -70,6 +74,16 @@ export class GuestUnits {
   add(unit: GuestUnit): void {
     unit.guest.units.push(unit);
     this.#queued++;
+  }
+
+  /** Takes a unit back that no thread has; false where one has it. */
+  cancel(unit: GuestUnit): boolean {
+    const { units } = unit.guest;
+    const at = units.indexOf(unit);
+    if (at < 0) return false;
+    units.splice(at, 1);
+    this.#queued--;
+    return true;
   }
 
   /** Puts units back that must run before all others of their guests. */

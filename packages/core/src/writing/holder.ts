@@ -4,7 +4,7 @@ import type { BeginBehavior } from '../statements/classify.js';
 import type { BoundParams } from '../statements/params.js';
 import { lostError } from '../threads/failure.js';
 import type { CheckpointOutcome, Method } from '../threads/protocol.js';
-import { RemoteConnection, type RemoteCursor } from '../threads/remote.js';
+import { RemoteConnection, type RemoteCursor, type StopHandle } from '../threads/remote.js';
 import type { Turn } from './turn.js';
 import type { Writer } from './writer.js';
 
@@ -65,18 +65,36 @@ export class WriterHolder {
   /** Takes the writer away: what comes hereafter is refused with this error. */
   end(error: Error): void {
     this.#end(() => error);
+    this.stop(error);
   }
 
-  execute(statement: Statement, method: Method, params: BoundParams): Promise<unknown> {
+  /** Stops the one call of a turn whose caller has left: what that comes to. */
+  giveUp(): 'nothing' | 'unknown' | 'soon' {
+    if (!this.#remote.giveUp()) return 'nothing';
+    return this.#writer.thread.stops.canInterrupt ? 'soon' : 'unknown';
+  }
+
+  /** Stops what runs, and what was sent and has not begun. */
+  stop(error: Error): void {
+    this.#remote.stop(error);
+  }
+
+  execute(
+    statement: Statement,
+    method: Method,
+    params: BoundParams,
+    handle?: StopHandle,
+  ): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended());
-    this.#beginFor(statement.classification.mayRollback);
-    return this.#remote.execute(statement, method, params);
+    // What may be interrupted must not share its commit with what ended before.
+    this.#beginFor(statement.classification.mayRollback || handle !== undefined);
+    return this.#remote.execute(statement, method, params, handle);
   }
 
-  exec(script: string, alone = false): Promise<unknown> {
+  exec(script: string, alone = false, handle?: StopHandle): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended());
     this.#beginFor(true);
-    return this.#remote.exec(script, alone);
+    return this.#remote.exec(script, alone, handle);
   }
 
   cursor(statement: Statement, method: Method, params: BoundParams, rows: number): RemoteCursor {

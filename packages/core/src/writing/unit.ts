@@ -2,7 +2,10 @@ import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
 import { lostError } from '../threads/failure.js';
 import { BATCH, type Method, ONCE, pushStatement, type Words } from '../threads/protocol.js';
-import type { ResultDecoder } from '../threads/result.js';
+import { Failed, type ResultDecoder } from '../threads/result.js';
+
+/** What became of a unit that was given up before it ran, or was undone then. */
+export const DROPPED = { name: 'SqliteError', code: 'SQLITE_INTERRUPT', message: 'interrupted' };
 
 /** One statement of a batch. */
 export interface UnitStatement {
@@ -18,6 +21,8 @@ export interface OnceMark {
   answered: number;
   /** Whether it may have been done already. */
   sent: boolean;
+  /** Whether somebody was lost who may have done it. */
+  again?: boolean;
 }
 
 /**
@@ -38,6 +43,8 @@ export class Unit implements UnitStatement {
   number = 0;
   /** For one that must be done once: whose it is; undefined for any other. */
   once: OnceMark | undefined;
+  /** Whether its caller has left it to be dropped: no thread has begun it. */
+  dropped = false;
 
   constructor(
     { statement, method, params }: UnitStatement,
@@ -56,6 +63,12 @@ export class Unit implements UnitStatement {
   /** Settles it with the result that comes next. */
   take(decoder: ResultDecoder): void {
     this.settle(decoder.next());
+  }
+
+  /** It was given up, and nothing runs it any more. */
+  drop(): void {
+    const mayBeDone = this.once?.again === true;
+    this.settle(mayBeDone ? lostError(new Error('it was given up'), true) : new Failed(DROPPED));
   }
 
   /** About how many bytes its values have. */

@@ -77,20 +77,6 @@ export class Writer {
     return this.#turn;
   }
 
-  /** Whether reads must wait for one-shot writes: never for those behind a turn. */
-  get holdsReads(): boolean {
-    const { groups } = this;
-    if (this.#turn !== undefined) return !this.thread.isRemote && groups.sentOwn;
-    return groups.sentOwn || groups.gathersOwn;
-  }
-
-  /** Whether a read need not wait any more for the writes up to this number. */
-  hasPassed(issued: number): boolean {
-    // Another process granted the turn before it ran what is not answered yet.
-    if (this.#turn !== undefined && this.thread.isRemote) return true;
-    return this.groups.hasPassed(issued, this.#turn !== undefined);
-  }
-
   submit(unit: Unit): void {
     this.groups.add(unit);
     if (!this.#scheduled) this.#schedule();
@@ -99,6 +85,11 @@ export class Writer {
   /** Units of another process have joined those that gather. */
   gathered(): void {
     if (!this.#scheduled) this.#schedule();
+  }
+
+  /** Stops a write: nothing of it is stored, the answer tells soon what is, or nobody knows. */
+  stop(unit: Unit): 'nothing' | 'soon' | 'unknown' {
+    return this.groups.stop(unit, this.thread.stops);
   }
 
   /** Asks for the writer. */
@@ -314,7 +305,7 @@ export class Writer {
 
   /** What the answer to the last of these commands takes as long as: does a commit come before it? */
   #expected(commands: readonly Command[]): 'statement' | 'commit' {
-    const { type } = commands[commands.length - 1] as Command;
+    const { type } = commands.at(-1) as Command;
     if (type === 'execute' && (this.#turn?.begunAt ?? 0) > 0) return 'statement';
     return type === 'group' && this.groups.isQuick ? 'statement' : 'commit';
   }
@@ -358,7 +349,7 @@ export class Writer {
     if (answer.type === 'busy') return this.#owner.busyRetries(answer.retries);
     if (answer.type === 'progress') return this.onProgress?.(answer);
     if (answer.type !== 'group') return;
-    const units = this.groups.answered(answer);
+    const units = this.groups.answered(answer, this.thread.stops);
     const waited = units.length > 0 ? this.#now - (units[0] as Unit).since : 0;
     // The next group goes out first, so that the thread works while these callers wake.
     this.#flush();
@@ -390,8 +381,7 @@ export class Writer {
     }
     if (this.#closing) return;
     this.#owner.lost(cause, isRemote);
-    // Too many in a row: the pool gave up.
-    if (this.#closing) return;
+    if (this.#closing) return; // Too many in a row: the pool gave up.
     this.thread = this.#start();
     this.thread.reference();
     this.#owner.writesSettled();

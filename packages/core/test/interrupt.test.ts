@@ -1,0 +1,273 @@
+import { createPool, type Pool, type PoolError } from '@poolite/core';
+import { describe, expect, test } from 'vitest';
+import { ENDLESS, ENDLESS_ROWS } from './support/endless.ts';
+import { failure, freshFile, openPool, outcome } from './support/folder.ts';
+
+const INSERT = `INSERT INTO t (n) ${ENDLESS}`;
+
+/** Whether the extension is there: it is built where the machine has a C compiler. */
+const probe = createPool(':memory:');
+await probe.ready();
+const { loaded, reason } = probe.stats().hooks;
+await probe.close();
+const hooked = loaded ? describe : describe.skip;
+if (!loaded) console.log(`Interrupts are not tried: ${reason}`);
+
+type Limits = { signal?: AbortSignal; timeout?: number };
+
+async function tablePool(file = freshFile()): Promise<Pool> {
+  const pool = openPool(file, { readers: 1 });
+  await pool.exec('CREATE TABLE t (n INTEGER)');
+  return pool;
+}
+
+/** Gives a call up once a thread is at it, by either way. */
+async function givenUp(
+  way: 'signal' | 'timeout',
+  call: (limits: Limits) => Promise<unknown>,
+): Promise<PoolError> {
+  if (way === 'timeout') return (await failure(call({ timeout: 60 }))) as PoolError;
+  const controller = new AbortController();
+  const failed = failure(call({ signal: controller.signal }));
+  setTimeout(() => controller.abort(), 60);
+  return (await failed) as PoolError;
+}
+
+const codes = { signal: 'POOL_ABORTED', timeout: 'POOL_TIMEOUT' } as const;
+
+/** Statements that would take a minute, and whether nothing of them can be stored. */
+const endless: Record<string, (pool: Pool, limits: Limits) => Promise<unknown>> = {
+  'a read': (pool, limits) => pool.get(ENDLESS, [], limits),
+  'a read on the writer': (pool, limits) => pool.get(ENDLESS, [], { ...limits, access: 'write' }),
+  'a write': (pool, limits) => pool.run(INSERT, [], limits),
+  'a batch': (pool, limits) =>
+    pool.batch([{ sql: 'INSERT INTO t VALUES (7)' }, { sql: INSERT }], limits),
+  'many sets': (pool, limits) => pool.runMany(`${INSERT} WHERE n <> ?`, [[1], [2]], limits),
+  'a stream': async (pool, limits) => {
+    for await (const _ of pool.iterate(ENDLESS, [], limits));
+  },
+  'the rows of a stream': async (pool, limits) => {
+    for await (const _ of pool.iterate(ENDLESS_ROWS, [], { ...limits, chunkSize: 50_000 }));
+  },
+  'a snapshot': (pool, limits) => pool.snapshot((tx) => tx.get(ENDLESS, [], limits)),
+  'a read in a transaction': (pool, limits) =>
+    pool.transaction((tx) => tx.get(ENDLESS, [], limits)),
+  'a write in a transaction': (pool, limits) =>
+    pool.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (7)');
+      await tx.run(INSERT, [], limits);
+    }),
+  'a script in a transaction': (pool, limits) =>
+    pool.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (7)');
+      await tx.exec(INSERT, limits);
+    }),
+  'a transaction': (pool, limits) =>
+    pool.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (7)');
+      await tx.run(INSERT);
+    }, limits),
+  'a transaction that reads': (pool, limits) => pool.transaction((tx) => tx.get(ENDLESS), limits),
+  'a snapshot as a whole': (pool, limits) => pool.snapshot((tx) => tx.get(ENDLESS), limits),
+  'a read lease': async (pool, limits) => {
+    await using lease = await pool.lease('read', limits);
+    await lease.get(ENDLESS, [], limits);
+  },
+};
+
+hooked('what would take a minute is stopped, and its connection goes on', () => {
+  for (const file of ['', ':memory:']) {
+    for (const way of ['signal', 'timeout'] as const) {
+      for (const [name, call] of Object.entries(endless)) {
+        test(`${name}, by its ${way}${file && ', in memory'}`, async () => {
+          const pool = await tablePool(file || undefined);
+          const error = await givenUp(way, (limits) => call(pool, limits));
+          expect(error.code).toBe(codes[way]);
+          // Each of these would wait for a minute behind what was not stopped.
+          expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
+          await pool.run('INSERT INTO t VALUES (1)');
+          expect(await pool.transaction((tx) => tx.all('SELECT n FROM t'))).toEqual([{ n: 1 }]);
+          expect(pool.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+          await pool.close();
+        });
+      }
+    }
+  }
+});
+
+hooked('a write that is interrupted', () => {
+  test('leaves the rest of its group as it is', async () => {
+    const pool = await tablePool();
+    const controller = new AbortController();
+    const writes = [1, 2, 3].map((n) => pool.run('INSERT INTO t VALUES (?)', [n]));
+    const stopped = outcome(pool.run(INSERT, [], { signal: controller.signal }));
+    const behind = [4, 5].map((n) => pool.run('INSERT INTO t VALUES (?)', [n]));
+    const wrong = outcome(pool.run('INSERT INTO t VALUES (1, 2)'));
+    setTimeout(() => controller.abort(), 60);
+    expect(await stopped).toBe('POOL_ABORTED');
+    await Promise.all([...writes, ...behind]);
+    expect(await wrong).toBe('SQLITE_ERROR');
+    const rows = await pool.values('SELECT n FROM t ORDER BY n');
+    expect(rows.flat()).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('lets those go on that are given up behind it, and never runs them', async () => {
+    const pool = await tablePool();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const first = outcome(pool.run(INSERT, [], { signal: AbortSignal.timeout(2000) }));
+    const given = Array.from({ length: 300 }, (_, n) =>
+      outcome(pool.run('INSERT INTO t VALUES (?)', [n], { signal })),
+    );
+    const kept = pool.run("INSERT INTO t VALUES ('kept')");
+    setTimeout(() => controller.abort(), 60);
+    expect(new Set(await Promise.all(given))).toEqual(new Set(['POOL_ABORTED']));
+    expect(await first).toBe('POOL_ABORTED');
+    await kept;
+    expect(await pool.values('SELECT n FROM t')).toEqual([['kept']]);
+  });
+
+  test('undoes its transaction, which says so', async () => {
+    const pool = await tablePool();
+    const error = await failure(
+      pool.transaction(async (tx) => {
+        await tx.run('INSERT INTO t VALUES (1)');
+        expect(await outcome(tx.run(INSERT, [], { timeout: 60 }))).toBe('POOL_TIMEOUT');
+        await tx.run('INSERT INTO t VALUES (2)');
+      }),
+    );
+    expect(error.code).toBe('SQLITE_INTERRUPT');
+    expect(error.message).toContain('the transaction was rolled back');
+    expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
+  });
+
+  test('undoes no transaction that ended before it and waits for the same commit', async () => {
+    const pool = await tablePool();
+    const ended = Array.from({ length: 8 }, (_, n) =>
+      pool.transaction((tx) => tx.run('INSERT INTO t VALUES (?)', [n])),
+    );
+    const stopped = outcome(pool.transaction((tx) => tx.run(INSERT, [], { timeout: 60 })));
+    await Promise.all(ended);
+    expect(await stopped).toBe('POOL_TIMEOUT');
+    expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 8 });
+  });
+
+  test('is of unknown outcome where it is a script', async () => {
+    const pool = await tablePool();
+    const script = `INSERT INTO t VALUES (1); ${INSERT}`;
+    const error = (await failure(pool.exec(script, { timeout: 60 }))) as PoolError;
+    expect(error.code).toBe('POOL_OUTCOME_UNKNOWN');
+    expect((error.cause as PoolError).code).toBe('POOL_TIMEOUT');
+    expect(await pool.values('SELECT n FROM t')).toEqual([[1]]);
+  });
+});
+
+hooked('a read that is interrupted in a transaction', () => {
+  test('leaves the transaction open', async () => {
+    const pool = await tablePool();
+    await pool.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)');
+      expect(await outcome(tx.get(ENDLESS, [], { timeout: 60 }))).toBe('POOL_TIMEOUT');
+      await tx.run('INSERT INTO t VALUES (2)');
+    });
+    expect(await pool.values('SELECT n FROM t')).toEqual([[1], [2]]);
+  });
+});
+
+hooked('other limits', () => {
+  test('statementTimeout stops every statement', async () => {
+    const pool = openPool(freshFile(), { readers: 1, statementTimeout: 80 });
+    await pool.exec('CREATE TABLE t (n)', { timeout: 0 });
+    expect(await outcome(pool.get(ENDLESS))).toBe('POOL_TIMEOUT');
+    expect(await outcome(pool.run(INSERT))).toBe('POOL_TIMEOUT');
+    expect(await outcome(pool.transaction((tx) => tx.run(INSERT)))).toBe('POOL_TIMEOUT');
+    expect(await pool.get('SELECT count(*) AS n FROM t', [], { timeout: 0 })).toEqual({ n: 0 });
+  });
+
+  test('leaving a stream stops the fetch that is under way', async () => {
+    const pool = await tablePool();
+    const sql = `SELECT 1 AS n UNION ALL SELECT n FROM (${ENDLESS})`;
+    const rows = pool.iterate(sql, [], { chunkSize: 1 });
+    await rows.next();
+    await rows.return?.();
+    expect(await pool.get('SELECT 2 AS n')).toEqual({ n: 2 });
+  });
+
+  test('close by force interrupts all that runs', async () => {
+    const pool = await tablePool();
+    const calls = [
+      pool.get(ENDLESS),
+      pool.run(INSERT),
+      pool.snapshot((tx) => tx.get(ENDLESS)),
+      pool.transaction((tx) => tx.get(ENDLESS)),
+    ].map(outcome);
+    await expect.poll(() => pool.stats().reads.running).toBe(1);
+    await pool.close({ force: true });
+    const fair = ['POOL_CLOSED', 'POOL_OUTCOME_UNKNOWN'];
+    for (const each of await Promise.all(calls)) expect(fair).toContain(each);
+  });
+
+  test('a wait for a lock of another connection ends', async () => {
+    const file = freshFile();
+    const pool = await tablePool(file);
+    const other = openPool(file, { readers: 2 });
+    let finish = () => {};
+    const held = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    let begun = () => {};
+    const holding = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const holder = other.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)');
+      begun();
+      await held;
+    });
+    await holding;
+    expect(await outcome(pool.run('INSERT INTO t VALUES (2)', [], { timeout: 50 }))).toBe(
+      'POOL_TIMEOUT',
+    );
+    finish();
+    await holder;
+    await pool.run('INSERT INTO t VALUES (3)');
+    expect(await pool.values('SELECT n FROM t')).toEqual([[1], [3]]);
+  });
+});
+
+describe('without the extension', () => {
+  test('says so, and why', async () => {
+    const pool = openPool(freshFile(), { hooks: 'off' });
+    await pool.ready();
+    expect(pool.stats().hooks).toEqual({
+      loaded: false,
+      reason: 'switched off by the option hooks',
+    });
+  });
+
+  test('a thread that goes on with what was given up is replaced, so many and no more', async () => {
+    const pool = openPool(freshFile(), { hooks: 'off', readers: 1 });
+    await pool.ready();
+    const first = outcome(pool.get(ENDLESS, [], { timeout: 30 }));
+    expect(await first).toBe('POOL_TIMEOUT');
+    // The only reader is stuck for a minute: another answers.
+    expect(await pool.get('SELECT 1 AS n')).toEqual({ n: 1 });
+    expect(await outcome(pool.get(ENDLESS, [], { timeout: 30 }))).toBe('POOL_TIMEOUT');
+    // As many as there are readers: nobody answers now.
+    expect(await outcome(pool.get('SELECT 2 AS n', [], { timeout: 500 }))).toBe('POOL_TIMEOUT');
+    expect(pool.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+    const closed = pool.close({ force: true });
+    expect(await outcome(closed)).toBe('resolved');
+  });
+
+  test('it ends when its statement does', async () => {
+    const pool = openPool(freshFile(), { hooks: 'off', readers: 1 });
+    await pool.ready();
+    const seconds = ENDLESS.replace('3000000000', '6000000');
+    expect(await outcome(pool.get(seconds, [], { timeout: 20 }))).toBe('POOL_TIMEOUT');
+    expect(await pool.get('SELECT 1 AS n')).toEqual({ n: 1 });
+    await expect.poll(() => pool.stats().threadsRetired, { timeout: 25_000 }).toBe(1);
+    expect(await pool.get('SELECT 2 AS n')).toEqual({ n: 2 });
+    expect(pool.stats()).toMatchObject({ threadsLost: 0, readers: 1 });
+  });
+});
