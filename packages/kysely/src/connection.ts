@@ -34,11 +34,28 @@ export class PooliteConnection implements DatabaseConnection {
   /** What Kysely logs as one statement, and what is run for it. */
   #control: { query: CompiledQuery; run: () => Promise<unknown> } | undefined;
 
+  /** Cancels the statement that comes next, or runs: where its caller chose to cancel it. */
+  #cancels: AbortController | undefined;
+
   constructor(pool: Pool) {
     this.#pool = pool;
   }
 
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+  /** Kysely calls it before a query with a signal that it will cancel, not only ignore, if aborted. */
+  async collectSessionInfo(): Promise<void> {
+    this.#cancels = new AbortController();
+  }
+
+  /** Interrupts the statement that runs. */
+  async cancelQuery(): Promise<void> {
+    this.#cancels?.abort(new Error('cancelled by its signal'));
+  }
+
+  async executeQuery<R>(
+    query: CompiledQuery,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<QueryResult<R>> {
+    const limits = this.#limitsOf(options);
     if (this.#control?.query === query) {
       await this.#control.run();
       return { rows: [] };
@@ -49,13 +66,15 @@ export class PooliteConnection implements DatabaseConnection {
       return queryResult(route, await this.#migration.run<R>(route, query));
     }
     const session = this.#session ?? this.#sessionFor(route);
-    if (session !== undefined) return this.#inSession<R>(await session, route, sql, parameters);
-    if (route.kind === 'read') {
-      if (!asks(route)) return { rows: await this.#pool.all<R>(sql, parameters as never) };
-      const options = { access: 'write' } as const;
-      return { rows: (await this.#pool.query<R>(sql, parameters as never, options)).rows };
+    if (session !== undefined) {
+      return this.#inSession<R>(await session, route, sql, parameters, limits);
     }
-    const result = await this.#pool.query<R>(sql, parameters as never);
+    if (route.kind === 'read') {
+      if (!asks(route)) return { rows: await this.#pool.all<R>(sql, parameters as never, limits) };
+      const onWriter = { ...limits, access: 'write' } as const;
+      return { rows: (await this.#pool.query<R>(sql, parameters as never, onWriter)).rows };
+    }
+    const result = await this.#pool.query<R>(sql, parameters as never, limits);
     this.#wrote(result, true);
     return queryResult(route, result);
   }
@@ -63,18 +82,28 @@ export class PooliteConnection implements DatabaseConnection {
   async *streamQuery<R>(
     query: CompiledQuery,
     chunkSize?: number,
+    given?: { readonly signal?: AbortSignal | undefined },
   ): AsyncIterableIterator<QueryResult<R>> {
+    const limits = this.#limitsOf(given);
     const { sql, parameters } = query;
     const route = routeOf(sql);
     // Rows that a write returns are all there before the first is read.
     if (this.#migration !== undefined || route.kind !== 'read') {
-      yield (await PooliteConnection.prototype.executeQuery.call(this, query)) as QueryResult<R>;
+      yield (await PooliteConnection.prototype.executeQuery.call(
+        this,
+        query,
+        given,
+      )) as QueryResult<R>;
       return;
     }
     const size = Math.min(Math.max(1, Math.trunc(chunkSize ?? 100)), 65_536);
     const session = await (this.#session ?? this.#sessionFor(route));
     if (session !== undefined) await this.#recall(session, route);
-    const options = { chunkSize: size, ...(asks(route) ? { access: 'write' as const } : {}) };
+    const options = {
+      ...limits,
+      chunkSize: size,
+      ...(asks(route) ? { access: 'write' as const } : {}),
+    };
     const source = session?.lease ?? this.#pool;
     let rows: R[] = [];
     for await (const row of source.iterate<R>(sql, parameters as never, options)) {
@@ -141,15 +170,22 @@ export class PooliteConnection implements DatabaseConnection {
     return this.#session;
   }
 
+  /** The limits of a query; none for those that no one cancels, whose way is shorter. */
+  #limitsOf(options: { readonly signal?: AbortSignal | undefined } | undefined) {
+    if (options?.signal === undefined) this.#cancels = undefined;
+    return this.#cancels === undefined ? undefined : { signal: this.#cancels.signal };
+  }
+
   async #inSession<R>(
     session: Session,
     route: Route,
     sql: string,
     parameters: readonly unknown[],
+    limits: { signal: AbortSignal } | undefined,
   ): Promise<QueryResult<R>> {
     await this.#recall(session, route);
     if (this.#transaction === undefined) session.kept = true;
-    const result = await session.run<R>(route, sql, parameters);
+    const result = await session.run<R>(route, sql, parameters, limits);
     if (route.kind === 'write') this.#wrote(result, false);
     return queryResult(route, result);
   }

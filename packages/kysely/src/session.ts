@@ -20,14 +20,19 @@ export class Session {
     this.lease = lease;
   }
 
-  async run<R>(route: Route, sql: string, parameters: Parameters): Promise<StatementResult<R>> {
+  async run<R>(
+    route: Route,
+    sql: string,
+    parameters: Parameters,
+    limits?: { signal: AbortSignal },
+  ): Promise<StatementResult<R>> {
     if (route.needsSession) this.kept = true;
     const { setting } = route;
     if (setting !== undefined && !this.#before.has(setting)) {
       const values = await this.lease.values(`PRAGMA ${setting}`);
       this.#before.set(setting, values[0]?.[0]);
     }
-    return this.lease.query<R>(sql, parameters as never);
+    return this.lease.query<R>(sql, parameters as never, limits);
   }
 
   /**
