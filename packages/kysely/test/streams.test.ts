@@ -85,10 +85,10 @@ test('an aborted query is waited for no longer, and runs to its end', async () =
   expect(await count(db)).toBe(3);
 });
 
-test.each(['cancel query', 'kill session'] as const)('to %s is refused', async (strategy) => {
+test('to kill a session is refused', async () => {
   const { db } = await openAccounts(0);
   const { signal } = new AbortController();
-  const options = { signal, inflightQueryAbortStrategy: strategy };
+  const options = { signal, inflightQueryAbortStrategy: 'kill session' as const };
   const query = sql`SELECT 1`.execute(db, options);
   await expect(query).rejects.toThrow(/doesn't support `inflightQueryAbortStrategy`/);
 });
