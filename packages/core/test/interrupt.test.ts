@@ -1,79 +1,13 @@
-import { createPool, type Pool, type PoolError } from '@poolite/core';
+import type { Pool, PoolError } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { ENDLESS, ENDLESS_ROWS } from './support/endless.ts';
+import { codes, ENDLESS, ENDLESS_INSERT, endless, givenUp, hooked } from './support/endless.ts';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
-
-const INSERT = `INSERT INTO t (n) ${ENDLESS}`;
-
-/** Whether the extension is there: it is built where the machine has a C compiler. */
-const probe = createPool(':memory:');
-await probe.ready();
-const { loaded, reason } = probe.stats().hooks;
-await probe.close();
-const hooked = loaded ? describe : describe.skip;
-if (!loaded) console.log(`Interrupts are not tried: ${reason}`);
-
-type Limits = { signal?: AbortSignal; timeout?: number };
 
 async function tablePool(file = freshFile()): Promise<Pool> {
   const pool = openPool(file, { readers: 1 });
   await pool.exec('CREATE TABLE t (n INTEGER)');
   return pool;
 }
-
-/** Gives a call up once a thread is at it, by either way. */
-async function givenUp(
-  way: 'signal' | 'timeout',
-  call: (limits: Limits) => Promise<unknown>,
-): Promise<PoolError> {
-  if (way === 'timeout') return (await failure(call({ timeout: 60 }))) as PoolError;
-  const controller = new AbortController();
-  const failed = failure(call({ signal: controller.signal }));
-  setTimeout(() => controller.abort(), 60);
-  return (await failed) as PoolError;
-}
-
-const codes = { signal: 'POOL_ABORTED', timeout: 'POOL_TIMEOUT' } as const;
-
-/** Statements that would take a minute, and whether nothing of them can be stored. */
-const endless: Record<string, (pool: Pool, limits: Limits) => Promise<unknown>> = {
-  'a read': (pool, limits) => pool.get(ENDLESS, [], limits),
-  'a read on the writer': (pool, limits) => pool.get(ENDLESS, [], { ...limits, access: 'write' }),
-  'a write': (pool, limits) => pool.run(INSERT, [], limits),
-  'a batch': (pool, limits) =>
-    pool.batch([{ sql: 'INSERT INTO t VALUES (7)' }, { sql: INSERT }], limits),
-  'many sets': (pool, limits) => pool.runMany(`${INSERT} WHERE n <> ?`, [[1], [2]], limits),
-  'a stream': async (pool, limits) => {
-    for await (const _ of pool.iterate(ENDLESS, [], limits));
-  },
-  'the rows of a stream': async (pool, limits) => {
-    for await (const _ of pool.iterate(ENDLESS_ROWS, [], { ...limits, chunkSize: 50_000 }));
-  },
-  'a snapshot': (pool, limits) => pool.snapshot((tx) => tx.get(ENDLESS, [], limits)),
-  'a read in a transaction': (pool, limits) =>
-    pool.transaction((tx) => tx.get(ENDLESS, [], limits)),
-  'a write in a transaction': (pool, limits) =>
-    pool.transaction(async (tx) => {
-      await tx.run('INSERT INTO t VALUES (7)');
-      await tx.run(INSERT, [], limits);
-    }),
-  'a script in a transaction': (pool, limits) =>
-    pool.transaction(async (tx) => {
-      await tx.run('INSERT INTO t VALUES (7)');
-      await tx.exec(INSERT, limits);
-    }),
-  'a transaction': (pool, limits) =>
-    pool.transaction(async (tx) => {
-      await tx.run('INSERT INTO t VALUES (7)');
-      await tx.run(INSERT);
-    }, limits),
-  'a transaction that reads': (pool, limits) => pool.transaction((tx) => tx.get(ENDLESS), limits),
-  'a snapshot as a whole': (pool, limits) => pool.snapshot((tx) => tx.get(ENDLESS), limits),
-  'a read lease': async (pool, limits) => {
-    await using lease = await pool.lease('read', limits);
-    await lease.get(ENDLESS, [], limits);
-  },
-};
 
 hooked('what would take a minute is stopped, and its connection goes on', () => {
   for (const file of ['', ':memory:']) {
@@ -100,7 +34,7 @@ hooked('a write that is interrupted', () => {
     const pool = await tablePool();
     const controller = new AbortController();
     const writes = [1, 2, 3].map((n) => pool.run('INSERT INTO t VALUES (?)', [n]));
-    const stopped = outcome(pool.run(INSERT, [], { signal: controller.signal }));
+    const stopped = outcome(pool.run(ENDLESS_INSERT, [], { signal: controller.signal }));
     const behind = [4, 5].map((n) => pool.run('INSERT INTO t VALUES (?)', [n]));
     const wrong = outcome(pool.run('INSERT INTO t VALUES (1, 2)'));
     setTimeout(() => controller.abort(), 60);
@@ -115,7 +49,7 @@ hooked('a write that is interrupted', () => {
     const pool = await tablePool();
     const controller = new AbortController();
     const { signal } = controller;
-    const first = outcome(pool.run(INSERT, [], { signal: AbortSignal.timeout(2000) }));
+    const first = outcome(pool.run(ENDLESS_INSERT, [], { signal: AbortSignal.timeout(2000) }));
     const given = Array.from({ length: 300 }, (_, n) =>
       outcome(pool.run('INSERT INTO t VALUES (?)', [n], { signal })),
     );
@@ -132,7 +66,7 @@ hooked('a write that is interrupted', () => {
     const error = await failure(
       pool.transaction(async (tx) => {
         await tx.run('INSERT INTO t VALUES (1)');
-        expect(await outcome(tx.run(INSERT, [], { timeout: 60 }))).toBe('POOL_TIMEOUT');
+        expect(await outcome(tx.run(ENDLESS_INSERT, [], { timeout: 60 }))).toBe('POOL_TIMEOUT');
         await tx.run('INSERT INTO t VALUES (2)');
       }),
     );
@@ -146,7 +80,7 @@ hooked('a write that is interrupted', () => {
     const ended = Array.from({ length: 8 }, (_, n) =>
       pool.transaction((tx) => tx.run('INSERT INTO t VALUES (?)', [n])),
     );
-    const stopped = outcome(pool.transaction((tx) => tx.run(INSERT, [], { timeout: 60 })));
+    const stopped = outcome(pool.transaction((tx) => tx.run(ENDLESS_INSERT, [], { timeout: 60 })));
     await Promise.all(ended);
     expect(await stopped).toBe('POOL_TIMEOUT');
     expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 8 });
@@ -154,7 +88,7 @@ hooked('a write that is interrupted', () => {
 
   test('is of unknown outcome where it is a script', async () => {
     const pool = await tablePool();
-    const script = `INSERT INTO t VALUES (1); ${INSERT}`;
+    const script = `INSERT INTO t VALUES (1); ${ENDLESS_INSERT}`;
     const error = (await failure(pool.exec(script, { timeout: 60 }))) as PoolError;
     expect(error.code).toBe('POOL_OUTCOME_UNKNOWN');
     expect((error.cause as PoolError).code).toBe('POOL_TIMEOUT');
@@ -179,8 +113,8 @@ hooked('other limits', () => {
     const pool = openPool(freshFile(), { readers: 1, statementTimeout: 80 });
     await pool.exec('CREATE TABLE t (n)', { timeout: 0 });
     expect(await outcome(pool.get(ENDLESS))).toBe('POOL_TIMEOUT');
-    expect(await outcome(pool.run(INSERT))).toBe('POOL_TIMEOUT');
-    expect(await outcome(pool.transaction((tx) => tx.run(INSERT)))).toBe('POOL_TIMEOUT');
+    expect(await outcome(pool.run(ENDLESS_INSERT))).toBe('POOL_TIMEOUT');
+    expect(await outcome(pool.transaction((tx) => tx.run(ENDLESS_INSERT)))).toBe('POOL_TIMEOUT');
     expect(await pool.get('SELECT count(*) AS n FROM t', [], { timeout: 0 })).toEqual({ n: 0 });
   });
 
@@ -197,7 +131,7 @@ hooked('other limits', () => {
     const pool = await tablePool();
     const calls = [
       pool.get(ENDLESS),
-      pool.run(INSERT),
+      pool.run(ENDLESS_INSERT),
       pool.snapshot((tx) => tx.get(ENDLESS)),
       pool.transaction((tx) => tx.get(ENDLESS)),
     ].map(outcome);

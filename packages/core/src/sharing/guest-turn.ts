@@ -2,7 +2,7 @@ import { PoolError } from '../errors.js';
 import type { Statement } from '../statements/catalogue.js';
 import { lostError } from '../threads/failure.js';
 import type { Reply } from '../threads/line.js';
-import type { Command, Failure, Words } from '../threads/protocol.js';
+import { type Command, type Failure, taskWord, type Words } from '../threads/protocol.js';
 import { newCursor } from '../threads/remote.js';
 import type { Shape } from '../threads/result.js';
 import { failureOf } from '../threads/rows.js';
@@ -33,7 +33,7 @@ export class GuestTurn {
   #begun = false;
   #inTransaction = false;
   #bulk = false;
-  /** The number of the bulk here. */
+  /** The number of the bulk that is not answered, here and at the guest's; 0: there is none. */
   #bulkTask = 0;
   #theirBulk = 0;
   /** Calls that are not answered: their numbers here, by those at the guest's. */
@@ -61,13 +61,13 @@ export class GuestTurn {
     const { line } = this.#desk;
     const mine = this.#calls.get(task);
     if (mine !== undefined) line.stop(mine);
-    else if (this.#bulk && task === this.#theirBulk) line.stopWork(this.#bulkTask);
+    else if (task > 0 && task === this.#theirBulk) line.stopWork(this.#bulkTask);
   }
 
   /** The guest has gone. */
   end(): void {
     for (const task of this.#calls.keys()) this.stop(task);
-    if (this.#bulk) this.stop(this.#theirBulk);
+    this.stop(this.#theirBulk);
     for (const cursor of this.#cursors.values()) {
       this.#desk.send({ type: 'drop', session: 0, cursor });
     }
@@ -108,8 +108,14 @@ export class GuestTurn {
 
   #ended(): void {
     this.#begun = false;
-    if (this.#bulk) this.#desk.progress(undefined);
+    if (this.#bulk) this.#bulkOver();
     this.#bulk = false;
+  }
+
+  #bulkOver(): void {
+    this.#desk.progress(undefined);
+    this.#desk.line.stops.forget(taskWord(this.#bulkTask), this.#bulkTask);
+    this.#theirBulk = 0;
   }
 
   #inTurn(type: string, message: Fields): void {
@@ -216,7 +222,7 @@ export class GuestTurn {
         const commit = message.commit === true;
         const lost = (cause: unknown, committing: boolean) =>
           lostError(cause, commit && committing);
-        const task = this.#expect(message, lost, () => desk.progress(undefined));
+        const task = this.#expect(message, lost, () => this.#bulkOver());
         if (task === undefined) return;
         this.#bulk = false;
         return desk.send({ type, task, commit });

@@ -38,8 +38,8 @@ export class Guest {
   readonly #turn: GuestTurn;
   /** Units that are not answered. */
   #units = 0;
-  /** What stops the units of the last group, by its number. */
-  #stops: { group: number; units: (() => void)[] } = { group: 0, units: [] };
+  /** What stops the units of groups that are not answered, by the ticket of each. */
+  readonly #stops = new Map<number, () => void>();
   #responses: Response[] = [];
   #scheduled = false;
   #gone = false;
@@ -168,13 +168,11 @@ export class Guest {
   #stop({ ticket }: Fields): void {
     must(Number.isInteger(ticket), 'no number');
     if ((ticket as number) < 0) return this.#turn.stop(-(ticket as number));
-    const { group, units } = this.#stops;
-    const index = (ticket as number) - unitTicket(group, 0);
-    if (this.#units > 0) units[index]?.();
+    this.#stops.get(ticket as number)?.();
   }
 
   #group({ words, group }: Fields): void {
-    whole(group, Number.MAX_SAFE_INTEGER, 'no number');
+    const number = whole(group, Number.MAX_SAFE_INTEGER, 'no number');
     const given = new GivenWords(words, this.#statements);
     const count = given.count(MOST_UNITS);
     const units: GivenUnit[] = [];
@@ -186,20 +184,26 @@ export class Guest {
     this.#units += count;
     const settled = (i: number, result: Words) => {
       results[i] = result;
+      this.#stops.delete(unitTicket(number, i));
       this.#units--;
       if (--left > 0 || this.#gone) return;
       const microseconds = Math.round((performance.now() - started) * 1000);
       this.say({ type: 'group', ran: count, microseconds, words: results.flat() });
       this.#resume();
     };
-    const stops = units.map((unit, i) =>
-      this.#desk.submit(unit, {
+    units.forEach((unit, i) => {
+      let isOver = false;
+      const end = (result: Words) => {
+        isOver = true;
+        settled(i, result);
+      };
+      const stop = this.#desk.submit(unit, {
         rename: (shape) => this.#rename(shape),
-        words: (result) => settled(i, result),
-        error: (error) => settled(i, [Outcome.error, errorFailure(error)]),
-      }),
-    );
-    this.#stops = { group: group as number, units: stops };
+        words: end,
+        error: (error) => end([Outcome.error, errorFailure(error)]),
+      });
+      if (!isOver) this.#stops.set(unitTicket(number, i), stop);
+    });
   }
 
   #rename(shape: Shape): number {

@@ -111,10 +111,10 @@ export class GroupQueue {
     this.#gathering.push(unit);
   }
 
-  /** Takes a unit back that was not sent yet; false where it was. */
-  cancel(unit: Unit): boolean {
+  /** Takes a unit back that gathers; false where a thread has it. */
+  #cancel(unit: Unit): boolean {
     const at = this.#gathering.indexOf(unit);
-    if (at < 0 || unit.once?.sent === true) return false;
+    if (at < 0) return false;
     this.#gathering.splice(at, 1);
     return true;
   }
@@ -128,7 +128,7 @@ export class GroupQueue {
 
   /** False where the thread has not begun it, and will not. */
   #stop(unit: Unit, stops: Stops): boolean {
-    if (this.cancel(unit)) return false;
+    if (this.#cancel(unit)) return false;
     for (const { number, units } of this.#sent) {
       const index = units.indexOf(unit);
       if (index < 0) continue;

@@ -3,36 +3,12 @@ import { join } from 'node:path';
 import { createPool, type Pool } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { Child, runScript } from '../support/child.ts';
+import { runScript } from '../support/child.ts';
 import { failure, freshFile, freshFolder, openPool, outcome } from '../support/folder.ts';
+import { member } from './member.ts';
 import { pair, until } from './pair.ts';
 
 const TABLE = 'CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)';
-
-/** Opens a pool in a process of its own, and does what it is told: an expression over `pool`. */
-const MEMBER = `
-  import { createPool } from '@poolite/core';
-  const [file, options] = process.argv.slice(1);
-  const pool = createPool(file, { writer: 'shared', readers: 1, ...JSON.parse(options) });
-  await pool.ready();
-  const told = [];
-  pool.on('writer', (message) => told.push(message.role));
-  process.on('message', async (text) => {
-    try {
-      const run = eval('(async () => (' + text + '))');
-      process.send({ value: await run() });
-    } catch (error) {
-      process.send({ code: error.code, message: error.message });
-    }
-  });
-  process.send('ready');
-`;
-
-async function member(file: string, options: object = {}): Promise<Child> {
-  const child = new Child(MEMBER, [file, JSON.stringify(options)]);
-  expect(await child.message()).toBe('ready');
-  return child;
-}
 
 test('the first pool writes, and the next sends it its writes', async () => {
   const { file, writer, client } = await pair();
