@@ -23,7 +23,10 @@ export type PoolErrorCode =
   | 'POOL_IN_USE'
   /** Replication, or a restore from a replica, failed: the message tells what Litestream said. */
   | 'POOL_REPLICA'
-  /** A write was under way when its caller, its thread or the process that writes left: it may or may not be stored. */
+  /**
+   * A write was under way when its caller, its thread or the process that writes left, or the disk
+   * failed at the last step of its commit: it may or may not be stored.
+   */
   | 'POOL_OUTCOME_UNKNOWN';
 
 const RETRYABLE: ReadonlySet<PoolErrorCode> = new Set(['POOL_TIMEOUT', 'POOL_THREAD_LOST']);

@@ -1,3 +1,4 @@
+import { commitFailure } from './commit-doubt.js';
 import type { WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
 import { type Command, Control, taskWord } from './protocol.js';
@@ -78,7 +79,7 @@ export class Bulk {
       try {
         connection.control('COMMIT');
       } catch (error) {
-        this.#failure = { error, index: undefined };
+        this.#failure = { error: commitFailure(error), index: undefined };
       }
     }
     if (connection.db.inTransaction) connection.control('ROLLBACK');

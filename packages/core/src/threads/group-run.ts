@@ -1,4 +1,5 @@
 import type { BusyWaiter } from './busy.js';
+import { commitFailure } from './commit-doubt.js';
 import type { Connection } from './connection.js';
 import { Ledger, type Once } from './ledger.js';
 import type { Outbox } from './outbox.js';
@@ -182,17 +183,16 @@ export class GroupRun {
           if (first === BATCH) this.#batch(reader, out, index);
           else this.#once(reader, out, index);
           connection.control('COMMIT');
-        } finally {
-          if (connection.db.inTransaction) {
-            connection.control('ROLLBACK');
-            this.#ledger.undone();
-          }
+        } catch (error) {
+          if (connection.db.inTransaction) connection.control('ROLLBACK');
+          this.#ledger.undone();
+          throw error;
         }
       };
       busy.run(work, word, this.#group);
     } catch (error) {
       out.length = length;
-      out.push(...this.#outbox.failed(error, this.#undoneAt));
+      out.push(...this.#outbox.failed(commitFailure(error), this.#undoneAt));
       reader.at = start;
       this.#skip(reader);
     } finally {

@@ -1,4 +1,5 @@
 import { isTransactionHazard, withoutOrRollback } from '../statements/hazard.js';
+import { commitFailure } from './commit-doubt.js';
 import { Prepared } from './connection.js';
 import type { WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
@@ -292,7 +293,11 @@ export class TransactionRun {
 
   #committing<T>(work: () => T): T {
     Atomics.store(this.#tools.control, Control.committing, 1);
-    return work();
+    try {
+      return work();
+    } catch (error) {
+      throw commitFailure(error);
+    }
   }
 
   /**

@@ -432,6 +432,16 @@ test('with exactlyOnce a write outlives the process that had it', async () => {
   expect(kept).toBeLessThan(20);
 });
 
+test('with exactlyOnce, a first write that SQLite undoes with its transaction leaves the second alone', async () => {
+  const file = freshFile();
+  const pool = openPool(file, { writer: 'shared', readers: 1, exactlyOnce: true });
+  await pool.exec('CREATE TABLE u (v PRIMARY KEY); INSERT INTO u VALUES (1)');
+  const undone = pool.run('INSERT OR ROLLBACK INTO u VALUES (1)');
+  expect(await outcome(undone)).toBe('SQLITE_CONSTRAINT_PRIMARYKEY');
+  expect(await outcome(pool.run('INSERT INTO u VALUES (2)'))).toBe('resolved');
+  expect(await pool.values('SELECT v FROM u')).toEqual([[1], [2]]);
+});
+
 test.each([
   ['integers', { integers: 'bigint' }],
   ['foreignKeys', { foreignKeys: false }],
