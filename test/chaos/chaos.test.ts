@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { diskFull } from './disk-full.ts';
+import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
 import type { Report, Tries } from './report.ts';
 import { sharedWriter } from './shared-writer.ts';
@@ -17,6 +18,7 @@ const ROWS: Row[] = [
   ['processes that share a writer and are killed', 10, (tries) => sharedWriter(3, tries)],
   ['a disk that is full in the middle of a group, full', 2, (tries) => diskFull('full', tries)],
   ['a disk that is full in the middle of a group, normal', 2, (tries) => diskFull('normal', tries)],
+  ['a disk that fails to sync, to write and to read', 3, ioFaults],
   ['a WAL whose end is torn off or spoiled', 2, tornWal],
 ];
 

@@ -1,4 +1,5 @@
 import { diskFull } from './disk-full.ts';
+import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
 import { Report, type Tries } from './report.ts';
 import { sharedWriter } from './shared-writer.ts';
@@ -31,5 +32,6 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   kill: { round: 'kill', rounds: 1000, run: (tries) => both(kill, tries) },
   'shared-writer': { round: 'blow', rounds: 500, run: (tries) => sharedWriter(4, tries) },
   'disk-full': { round: 'full disk', rounds: 100, run: (tries) => both(diskFull, tries) },
+  'io-faults': { round: 'failing disk', rounds: 240, run: ioFaults },
   'torn-wal': { round: 'database', rounds: 50, run: tornWal },
 };

@@ -7,17 +7,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { randomFrom } from '../support/random.ts';
+import { MANY, PARTS } from './entries.ts';
 import { Report, type Tries } from './report.ts';
 
 const LONGEST_LIFE = 60;
 
 const program = fileURLToPath(new URL('./killed.ts', import.meta.url));
-
-/** What each caller writes at a time, and how many of them it has under way. */
-export const PARTS: Readonly<Record<string, number>> = {
-  ...{ single: 1, many: 1, batch: 3, transaction: 3, bulk: 100 },
-};
-const MANY = 30;
 
 /** What is stored: the parts of each number by caller, the numbers in the order of their rows. */
 export type Stored = Map<string, Map<number, number[]>>;

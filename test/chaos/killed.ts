@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
-import { createPool, type Pool } from '@poolite/core';
+import { createPool } from '@poolite/core';
+import { callers, MAKE_ENTRIES, MANY, type Write, writes } from './entries.ts';
 
 /**
  * The program that is killed: callers of several kinds write numbered entries through one pool, each
@@ -10,67 +11,22 @@ import { createPool, type Pool } from '@poolite/core';
  */
 const [file = '', json = '{}'] = process.argv.slice(2);
 
-const INSERT = 'INSERT INTO entry (caller, number, part) VALUES (?, ?, ?)';
-
-const BULK_PARTS = 100;
-const MANY = 30;
-
-type Write = (caller: string, number: number) => Promise<unknown>;
-
-const kinds = (pool: Pool): Record<string, Write> => ({
-  single: (caller, number) => pool.run(INSERT, [caller, number, 1]),
-  batch: (caller, number) =>
-    pool.batch([1, 2, 3].map((part) => ({ sql: INSERT, params: [caller, number, part] }))),
-  transaction: (caller, number) =>
-    pool.transaction(async (tx) => {
-      await tx.run(INSERT, [caller, number, 1]);
-      await tx.savepoint(async (inner) => {
-        await inner.run(INSERT, [caller, number, 2]);
-      });
-      await tx.run(INSERT, [caller, number, 3]);
-    }),
-  bulk: (caller, number) =>
-    pool.runMany(
-      INSERT,
-      Array.from({ length: BULK_PARTS }, (_, i) => [caller, number, i + 1]),
-    ),
-});
-
 const pool = createPool(file, { readers: 1, ...JSON.parse(json) });
-await pool.exec(
-  'CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, caller TEXT, number INTEGER, part INTEGER)',
-);
+await pool.exec(MAKE_ENTRIES);
 const last = new Map(
   await pool.values<[string, number]>('SELECT caller, max(number) FROM entry GROUP BY caller'),
 );
 
 const call = async (caller: string, write: Write) => {
-  for (let number = (last.get(caller) ?? 0) + 1; ; number++) {
-    await write(caller, number);
-    // At once, and not when the event loop turns: what was answered must have been said.
-    writeSync(1, `${caller} ${number}\n`);
+  const atOnce = caller.startsWith('many') ? MANY : 1;
+  for (let number = (last.get(caller) ?? 0) + 1; ; number += atOnce) {
+    const all = Array.from({ length: atOnce }, async (_, i) => {
+      await write(caller, number + i);
+      // At once, and not when the event loop turns: what was answered must have been said.
+      writeSync(1, `${caller} ${number + i}\n`);
+    });
+    await Promise.all(all);
   }
 };
 
-const callMany = async (caller: string, write: Write) => {
-  for (let number = (last.get(caller) ?? 0) + 1; ; number += MANY) {
-    const all = Array.from({ length: MANY }, (_, i) => number + i);
-    await Promise.all(
-      all.map((each) =>
-        write(caller, each).then(() => {
-          writeSync(1, `${caller} ${each}\n`);
-        }),
-      ),
-    );
-  }
-};
-
-const { single, bulk, ...others } = kinds(pool);
-
-await Promise.all([
-  ...Object.entries({ single, ...others }).flatMap(([kind, write]) =>
-    [1, 2, 3, 4].map((i) => call(`${kind}-${i}`, write as Write)),
-  ),
-  call('bulk-1', bulk as Write),
-  callMany('many-1', single as Write),
-]);
+await Promise.all(callers(writes(pool)).map(([caller, write]) => call(caller, write)));
