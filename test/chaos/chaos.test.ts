@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { diskFull } from './disk-full.ts';
+import { history, sharedHistory } from './history.ts';
 import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
 import type { Report, Tries } from './report.ts';
@@ -12,7 +13,7 @@ const SEED = Number(process.env.CHAOS_SEED ?? randomInt(1, 2 ** 31));
 
 type Row = [promise: string, rounds: number, fault: (tries: Tries) => Promise<Report>];
 
-const ROWS: Row[] = [
+const KEPT: Row[] = [
   ['a process that is killed, full', 25, (tries) => kill('full', tries)],
   ['a process that is killed, normal', 25, (tries) => kill('normal', tries)],
   ['processes that share a writer and are killed', 10, (tries) => sharedWriter(3, tries)],
@@ -22,14 +23,21 @@ const ROWS: Row[] = [
   ['a WAL whose end is torn off or spoiled', 2, tornWal],
 ];
 
+const SERIAL: Row[] = [
+  ['of one process', 1, history],
+  ['of processes that share a writer', 1, (tries) => sharedHistory(2, tries)],
+];
+
+async function tried([name, rounds, fault]: Row): Promise<void> {
+  console.log(`${name}: ${rounds} rounds, CHAOS_SEED=${SEED}`);
+  const { counts, wrong, skipped } = await fault({ rounds, seed: SEED });
+  console.log(skipped === undefined ? JSON.stringify(counts) : `skipped: ${skipped}`);
+  expect(wrong).toEqual([]);
+}
+
 // What is tried at random is not tried again.
-test.runIf(process.platform !== 'win32').each(ROWS)(
-  'what was acknowledged is kept, whole: %s',
-  { retry: 0 },
-  async (name, rounds, fault) => {
-    console.log(`${name}: ${rounds} rounds, CHAOS_SEED=${SEED}`);
-    const { counts, wrong, skipped } = await fault({ rounds, seed: SEED });
-    console.log(skipped === undefined ? JSON.stringify(counts) : `skipped: ${skipped}`);
-    expect(wrong).toEqual([]);
-  },
-);
+describe.runIf(process.platform !== 'win32')('at random', { retry: 0 }, () => {
+  test.each(KEPT)('what was acknowledged is kept, whole: %s', (...row) => tried(row));
+
+  test.each(SERIAL)('transactions are as if one ran after the other: %s', (...row) => tried(row));
+});

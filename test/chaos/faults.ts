@@ -1,4 +1,5 @@
 import { diskFull } from './disk-full.ts';
+import { history, sharedHistory } from './history.ts';
 import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
 import { Report, type Tries } from './report.ts';
@@ -34,4 +35,9 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'disk-full': { round: 'full disk', rounds: 100, run: (tries) => both(diskFull, tries) },
   'io-faults': { round: 'failing disk', rounds: 240, run: ioFaults },
   'torn-wal': { round: 'database', rounds: 50, run: tornWal },
+  history: { round: 'history', rounds: 100, run: history },
+  'shared-history': {
+    ...{ round: 'history of four processes', rounds: 30 },
+    run: (tries) => sharedHistory(4, tries),
+  },
 };
