@@ -4,6 +4,7 @@ import { diskFull } from './disk-full.ts';
 import { history, sharedHistory } from './history.ts';
 import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
+import { model } from './model.ts';
 import type { Report, Tries } from './report.ts';
 import { sharedWriter } from './shared-writer.ts';
 import { tornWal } from './torn-wal.ts';
@@ -38,6 +39,9 @@ async function tried([name, rounds, fault]: Row): Promise<void> {
 // What is tried at random is not tried again.
 describe.runIf(process.platform !== 'win32')('at random', { retry: 0 }, () => {
   test.each(KEPT)('what was acknowledged is kept, whole: %s', (...row) => tried(row));
+
+  test('any mix of calls, deaths and closings is answered truly', () =>
+    tried(['mixes of commands', 12, model]));
 
   test.each(SERIAL)('transactions are as if one ran after the other: %s', (...row) => tried(row));
 });

@@ -2,6 +2,7 @@ import { diskFull } from './disk-full.ts';
 import { history, sharedHistory } from './history.ts';
 import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
+import { model } from './model.ts';
 import { Report, type Tries } from './report.ts';
 import { sharedWriter } from './shared-writer.ts';
 import { tornWal } from './torn-wal.ts';
@@ -40,4 +41,5 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     ...{ round: 'history of four processes', rounds: 30 },
     run: (tries) => sharedHistory(4, tries),
   },
+  model: { round: 'mix of commands', rounds: 500, run: model },
 };
