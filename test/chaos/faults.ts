@@ -5,6 +5,7 @@ import { kill } from './kill.ts';
 import { model } from './model.ts';
 import { Report, type Tries } from './report.ts';
 import { sharedWriter } from './shared-writer.ts';
+import { soak } from './soak.ts';
 import { tornWal } from './torn-wal.ts';
 
 /** A way to do harm, and the check of what comes of it. */
@@ -42,4 +43,5 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     run: (tries) => sharedHistory(4, tries),
   },
   model: { round: 'mix of commands', rounds: 500, run: model },
+  soak: { round: 'minute', rounds: 10, run: soak },
 };

@@ -5,11 +5,11 @@ import type { Report } from './report.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string' }, seed: { type: 'string' } },
+  options: { rounds: { type: 'string' }, minutes: { type: 'string' }, seed: { type: 'string' } },
 });
 
 /** A whole number of 1 or more. */
-function number(name: 'rounds' | 'seed'): number | undefined {
+function number(name: keyof typeof values): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name} must be a number from 1, not '${text}'`);
@@ -19,6 +19,7 @@ function number(name: 'rounds' | 'seed'): number | undefined {
 const names = positionals.length > 0 ? positionals : Object.keys(FAULTS);
 const seed = number('seed') ?? randomInt(1, 2 ** 31);
 const rounds = number('rounds');
+const minutes = number('minutes');
 const failed: string[] = [];
 
 function show({ counts, wrong, skipped }: Report): void {
@@ -38,7 +39,8 @@ for (const name of names) {
 for (const name of names) {
   const fault = FAULTS[name];
   if (fault === undefined) continue;
-  const tries = { rounds: rounds ?? fault.rounds, seed };
+  const wanted = fault.round === 'minute' ? (minutes ?? rounds) : rounds;
+  const tries = { rounds: wanted ?? fault.rounds, seed };
   console.log(`${name}: ${tries.rounds} x ${fault.round}, --seed ${seed}`);
   const started = performance.now();
   const report = await fault.run(tries);

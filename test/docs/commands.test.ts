@@ -21,7 +21,9 @@ const shell = blocks.filter(({ language }) => language === 'sh');
 function check(line: string): void {
   const script = /^(?:npx -y -p node@24 -p pnpm@12 -- )?pnpm (\w+)$/.exec(line)?.[1];
   if (script !== undefined) return expect(manifest('').scripts, line).toHaveProperty(script);
-  const faults = /^pnpm test:chaos((?: [a-z-]+)*)((?: --(?:rounds|seed) \d+)*)$/.exec(line)?.[1];
+  const faults = /^pnpm test:chaos((?: [a-z-]+)*)((?: --(?:rounds|minutes|seed) \d+)*)$/.exec(
+    line,
+  )?.[1];
   if (faults !== undefined) {
     const named = faults.split(' ').filter((name) => name !== '');
     return expect(Object.keys(FAULTS), line).toEqual(expect.arrayContaining(named));
