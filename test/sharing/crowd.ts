@@ -6,6 +6,8 @@ import type { LoadReport } from './load.ts';
 
 const program = fileURLToPath(new URL('./load.ts', import.meta.url));
 
+/** How long, in ms, a process works before it counts: a server runs for longer than its JIT takes. */
+const WARM_UP = 1500;
 /** Until all of so many processes have heard when to begin. */
 const SOON = 100;
 
@@ -23,6 +25,15 @@ export interface CrowdReport {
 
 export type How = 'shared' | 'own' | 'plain';
 
+export interface CrowdOptions {
+  processes: number;
+  callers: number;
+  ms: number;
+  how: How;
+  /** How long they work before they are measured, in ms. */
+  warmUp?: number;
+}
+
 export function makeEntries(file: string): void {
   const db = new Database(file);
   db.exec(`
@@ -35,14 +46,14 @@ export function makeEntries(file: string): void {
 /** Lets processes insert into one file for so many ms, all at once. */
 export async function crowd(
   file: string,
-  { processes, callers, ms, how }: { processes: number; callers: number; ms: number; how: How },
+  { processes, callers, ms, how, warmUp = WARM_UP }: CrowdOptions,
 ): Promise<CrowdReport> {
   makeEntries(file);
   const children: ChildProcess[] = [];
   const reports: LoadReport[] = [];
   try {
     for (let i = 0; i < processes; i++) {
-      const args = [file, `p${i}`, String(ms), String(callers), how];
+      const args = [file, `p${i}`, String(ms), String(callers), how, String(warmUp)];
       const execArgv = ['--experimental-strip-types', '--no-warnings'];
       children.push(
         fork(program, args, { execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),

@@ -6,9 +6,11 @@ import Database from 'better-sqlite3';
  * went. Over IPC: it says 'ready', waits for the moment at which to begin, in ms since 1970, and
  * answers with a `LoadReport`.
  *
- * Arguments: the file, its name, how many ms, how many callers, and how: 'shared', 'own' or 'plain'.
+ * Arguments: the file, its name, how many ms, how many callers, how: 'shared', 'own' or 'plain', and for how
+ * many ms it works before it counts.
  */
-const [file = '', name = '', ms = '1000', callers = '1', how = 'shared'] = process.argv.slice(2);
+const [file = '', name = '', ms = '1000', callers = '1', how = 'shared', warmUp = '0'] =
+  process.argv.slice(2);
 
 export interface LoadReport {
   name: string;
@@ -20,8 +22,6 @@ export interface LoadReport {
 
 const INSERT = 'INSERT INTO entry (who, text) VALUES (?, ?)';
 const report: LoadReport = { name, rows: 0, worst: 0, errors: {} };
-/** How long, in ms, a process works before it counts: a server runs for longer than its JIT takes. */
-const WARM_UP = 1500;
 
 const failed = (error: unknown) => {
   const code = String((error as { code?: unknown }).code ?? error);
@@ -72,7 +72,7 @@ function pooled() {
 }
 
 const load = how === 'plain' ? plain() : pooled();
-await load.run(Date.now() + WARM_UP);
+await load.run(Date.now() + Number(warmUp));
 report.rows = 0;
 report.worst = 0;
 process.send?.('ready');

@@ -8,7 +8,7 @@ test('eight processes write at once: none is starved, and what is acknowledged i
   const folder = mkdtempSync(join(tmpdir(), 'poolite-crowd-'));
   try {
     const report = await crowd(join(folder, 'crowd.db'), {
-      ...{ processes: 8, callers: 16, ms: 1500, how: 'shared' },
+      ...{ processes: 8, callers: 16, ms: 1000, how: 'shared', warmUp: 500 },
     });
     console.log(JSON.stringify(report));
     expect(report.errors).toEqual({});

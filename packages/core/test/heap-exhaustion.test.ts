@@ -37,7 +37,7 @@ test('threads that run out of memory are replaced, and nothing else is', async (
     console.log(JSON.stringify(told));`,
     {
       args: [file, writeModule(file, 'hungry.mjs', hungry)],
-      flags: ['--max-old-space-size=64'],
+      flags: ['--max-old-space-size=32'],
     },
   );
   expect(ended.stderr).toBe('');
