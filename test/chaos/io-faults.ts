@@ -171,8 +171,9 @@ export async function ioFaults({ rounds, seed }: Tries): Promise<Report> {
   const kinds = Object.entries(FAILING);
   for (let round = 0; round < rounds; round++) {
     const [what, { rates }] = kinds[round % kinds.length] as (typeof kinds)[number];
-    // Nothing is synced with 'normal' but by checkpoints.
-    const synchronous = what === 'sync' ? 'full' : pick(['full', 'normal'] as const);
+    // With 'normal' nothing is synced but by checkpoints, of which no caller hears.
+    const isHeard = what === 'sync' && round < kinds.length;
+    const synchronous = isHeard ? 'full' : pick(['full', 'normal'] as const);
     const rate = rates[Math.floor(round / kinds.length) % rates.length] as number;
     await tryOne({ what, rate, synchronous, end: pick(ENDS) }, report);
     report.count('rounds');

@@ -1,18 +1,31 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { FAULTS } from './faults.ts';
-import type { Report } from './report.ts';
+import { FAULTS, type Fault } from './faults.ts';
+import type { Report, Tries } from './report.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string' }, minutes: { type: 'string' }, seed: { type: 'string' } },
-});
+/** What was asked for cannot be done: it says so, and ends. */
+function refuse(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+function asked() {
+  try {
+    const text = { type: 'string' } as const;
+    const options = { rounds: text, minutes: text, seed: text };
+    return parseArgs({ allowPositionals: true, options });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+const { values, positionals } = asked();
 
 /** A whole number of 1 or more. */
 function number(name: keyof typeof values): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name} must be a number from 1, not '${text}'`);
+  if (!/^[1-9]\d*$/.test(text)) refuse(`--${name} must be a number from 1, not '${text}'`);
   return Number(text);
 }
 
@@ -21,6 +34,10 @@ const seed = number('seed') ?? randomInt(1, 2 ** 31);
 const rounds = number('rounds');
 const minutes = number('minutes');
 const failed: string[] = [];
+
+function faultOf(name: string): Fault {
+  return FAULTS[name] ?? refuse(`there is no '${name}': ${Object.keys(FAULTS).join(', ')}`);
+}
 
 function show({ counts, wrong, skipped }: Report): void {
   if (skipped !== undefined) console.log(`  skipped: ${skipped}`);
@@ -31,21 +48,25 @@ function show({ counts, wrong, skipped }: Report): void {
   for (const each of wrong) console.log(`  WRONG: ${each}`);
 }
 
-for (const name of names) {
-  if (FAULTS[name] === undefined) {
-    throw new Error(`there is no '${name}': ${Object.keys(FAULTS).join(', ')}`);
+/** Whether its promises held. */
+async function held(fault: Fault, tries: Tries): Promise<boolean> {
+  try {
+    const report = await fault.run(tries);
+    show(report);
+    return report.wrong.length === 0;
+  } catch (error) {
+    // The others are tried all the same.
+    console.log(`  WRONG: ${(error as Error).stack}`);
+    return false;
   }
 }
-for (const name of names) {
-  const fault = FAULTS[name];
-  if (fault === undefined) continue;
+
+for (const [name, fault] of names.map((each) => [each, faultOf(each)] as const)) {
   const wanted = fault.round === 'minute' ? (minutes ?? rounds) : rounds;
   const tries = { rounds: wanted ?? fault.rounds, seed };
   console.log(`${name}: ${tries.rounds} x ${fault.round}, --seed ${seed}`);
   const started = performance.now();
-  const report = await fault.run(tries);
-  show(report);
-  if (report.wrong.length > 0) failed.push(name);
+  if (!(await held(fault, tries))) failed.push(name);
   console.log(`  ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
 }
 console.log(failed.length === 0 ? 'every promise held' : `broken: ${failed.join(', ')}`);
