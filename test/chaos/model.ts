@@ -10,6 +10,10 @@ import { Report, type Tries } from './report.ts';
 /** How many commands a run has at most. */
 const MOST_COMMANDS = 60;
 
+/** How long one plan may take, in ms, and how long each does at most where the machine is busy with others. */
+const HANGING = 60_000;
+const LONGEST = 4000;
+
 const ABORTED = 'write, given up: POOL_ABORTED';
 
 /**
@@ -19,7 +23,10 @@ const ABORTED = 'write, given up: POOL_ABORTED';
 export async function model({ rounds, seed }: Tries): Promise<Report> {
   const report = new Report();
   const property = fc.asyncProperty(commands(MOST_COMMANDS), (plan) => run(plan, report));
-  const details = await fc.check(property, { seed, numRuns: rounds });
+  // What hangs is told, and what shrinking has found by then.
+  const limits = { timeout: HANGING, interruptAfterTimeLimit: rounds * LONGEST };
+  const details = await fc.check(property, { seed, numRuns: rounds, ...limits });
+  report.count('plans', details.numRuns);
   report.expect(!details.failed, () => fc.defaultReportMessage(details) ?? '');
   report.fired('settled', 'write, well: stored', 'read, well: stored', 'harm done');
   // Few plans need not have everything in them.

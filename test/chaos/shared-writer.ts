@@ -96,6 +96,7 @@ function makeTables(file: string): void {
   db.exec(`
     PRAGMA journal_mode = WAL;
     CREATE TABLE entry (id INTEGER PRIMARY KEY, member TEXT, caller INTEGER, number INTEGER);
+    CREATE INDEX entry_number ON entry (member, caller, number);
     CREATE TABLE transfer (id INTEGER PRIMARY KEY, member TEXT, caller INTEGER, number INTEGER);
     CREATE TABLE account (id INTEGER PRIMARY KEY, cents INTEGER);
   `);

@@ -91,6 +91,17 @@ test('a snapshot whose thread dies rejects, and so does what it is asked afterwa
   expect(await pool.snapshot((tx) => tx.get('SELECT 1 AS one'))).toEqual({ one: 1 });
 });
 
+test('the thread in the place of a dead one is told of what the dead one was asked afterwards', async () => {
+  const { pool } = await filledPool();
+  const lease = await pool.lease('read');
+  expect(await outcome(lease.get('SELECT die()'))).toBe('POOL_THREAD_LOST');
+  expect(await outcome(lease.get('SELECT 42 AS answer'))).toBe('POOL_THREAD_LOST');
+  expect(await outcome(lease.iterate('SELECT 43 AS answer').next())).toBe('POOL_THREAD_LOST');
+  await lease.release();
+  expect(await pool.get('SELECT 42 AS answer')).toEqual({ answer: 42 });
+  expect(await pool.get('SELECT 43 AS answer')).toEqual({ answer: 43 });
+});
+
 test("snapshots, leases and streams hear of it when another's read killed their thread", async () => {
   const { pool } = await filledPool();
   let go = () => {};

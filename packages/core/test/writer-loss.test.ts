@@ -196,6 +196,17 @@ test('a lease that kills the writer hears of it, and can be released', async () 
   expect(stored(file)).toEqual([2, 10, 11]);
 });
 
+test('the writer in the place of a dead one is told of what the dead one was asked afterwards', async () => {
+  const { pool, file } = await deadlyPool();
+  const lease = await pool.lease('write');
+  await lease.run('BEGIN IMMEDIATE');
+  expect(await outcome(lease.run(deadlyInsert, [1]))).toBe('POOL_THREAD_LOST');
+  expect(await outcome(lease.run('INSERT INTO t (id) VALUES (42)'))).toBe('POOL_THREAD_LOST');
+  await lease.release();
+  expect(await outcome(pool.run('INSERT INTO t (id) VALUES (42)'))).toBe('resolved');
+  expect(stored(file)).toEqual([42]);
+});
+
 test('a script that dies half-way does not claim that nothing is stored', async () => {
   const { pool, file } = await deadlyPool();
   const script = pool.exec(

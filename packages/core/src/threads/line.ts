@@ -81,6 +81,8 @@ export abstract class Line {
 
   /** Sees to it that the other end knows a statement by the time that the next post arrives. */
   introduce(statement: Statement): void {
+    // Another line may have its place already, which would be taken for one that knows the statement.
+    if (!this.isAlive) return;
     const bit = 1 << this.place;
     if ((statement.known & bit) !== 0 && !statement.forgotten) return;
     statement.known |= bit;
