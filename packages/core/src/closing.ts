@@ -68,6 +68,7 @@ export async function closeDatabase(
     );
     readers?.rejectAll(error);
   }
+  database.changes.close();
   writer.close();
   database.inline?.close();
   database.inline = undefined;

@@ -23,6 +23,7 @@ import { Anchor } from './upkeep/checkpoints/anchor.js';
 import type { Checkpoints } from './upkeep/checkpoints/checkpoints.js';
 import type { Replication } from './upkeep/litestream/replicate.js';
 import { WalFiles } from './wal-files.js';
+import { Changes } from './writing/changes.js';
 import type { Turn } from './writing/turn.js';
 import { Writer } from './writing/writer.js';
 
@@ -54,6 +55,8 @@ export class Database {
   checkpointsAsked = 0;
   /** Keeps SQLite from checkpointing at the end, where the pool must not. */
   anchor: Anchor | undefined;
+  /** Who wants to know what commits change. */
+  readonly changes: Changes;
   /** This process among those that share the writer; undefined where it has one of its own. */
   readonly membership: Membership | undefined;
   /** Litestream beside the pool. */
@@ -98,10 +101,12 @@ export class Database {
         opened: (info) => this.#writerOpened(info),
         failed: (failure) => this.fail(openError(failure, options)),
         lost: (cause, wasRemote) => {
+          this.changes.lost();
           if (wasRemote) this.catalogue.unknownTo(0);
           else this.#lost('writer', 0, cause);
         },
         busyRetries: (retries) => this.#busy(retries),
+        changed: (text) => this.changes.changed(text),
         committed: (units, microseconds, waited) => this.#committed(units, microseconds, waited),
         writesSettled: () => this.onWritesSettled?.(),
         timeoutError: (holder, waited) => this.#acquireError(holder, waited),
@@ -110,6 +115,8 @@ export class Database {
       this.deadlines,
       options,
     );
+    const interval = this.isMemory ? 0 : options.changes.interval;
+    this.changes = new Changes((command) => this.writer.aside(command), interval);
   }
 
   #newReaders(): Readers {
@@ -200,6 +207,7 @@ export class Database {
   }
 
   async terminate(): Promise<void> {
+    this.changes.close();
     this.writer.close();
     this.inline?.close();
     this.inline = undefined;
@@ -218,6 +226,7 @@ export class Database {
   #writerOpened({ attached }: OpenedInfo): void {
     this.wal.attached = attached;
     this.#lostInARow = 0;
+    this.changes.opened(this.writer.thread);
     if (this.readers === undefined) return this.#opened();
     if (this.state === 'opening') this.readers.open();
   }

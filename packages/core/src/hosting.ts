@@ -120,6 +120,12 @@ export class WriterDesk implements Desk {
     writer.onProgress = listener;
   }
 
+  listen(rowids: number, changed: (text: string) => void, ready: () => void): () => void {
+    const listening = this.#database.changes.listen({ rowids, changed });
+    void listening.ready.then(ready);
+    return () => listening.stop();
+  }
+
   part(): void {
     this.#database.writer.groups.guests.part(this.#guest);
   }

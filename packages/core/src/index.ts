@@ -4,6 +4,7 @@ export type {
   BackupMessage,
   BackupSendingMessage,
   BackupSentMessage,
+  ChangeMessage,
   CheckpointMessage,
   Pin,
   PoolEvents,
@@ -25,7 +26,7 @@ export type {
   ReplicationStats,
   WriterStats,
 } from './observing/stats.js';
-export type { CheckpointOptions, PoolOptions, RetryOptions } from './options.js';
+export type { PoolOptions, RetryOptions } from './options.js';
 export { createPool, Pool } from './pool.js';
 export type { WriterOption } from './sharing/sharing-options.js';
 export { type Classification, classify, type StatementKind } from './statements/classify.js';
@@ -41,6 +42,7 @@ export type {
   IterateOptions,
   Lease,
   LeaseOptions,
+  LiveOptions,
   SnapshotOptions,
   Statements,
   Transaction,
@@ -69,6 +71,7 @@ export type {
   ScheduledBackupOptions,
   VerifyBackupOptions,
 } from './upkeep/backups/options.js';
+export type { CheckpointOptions } from './upkeep/checkpoints/options.js';
 export type { StoredBackup, TransferProgress } from './upkeep/destinations/destination.js';
 export type { DestinationOption, S3Location } from './upkeep/destinations/option.js';
 export type { S3ClientOptions } from './upkeep/destinations/s3-sdk.js';
@@ -81,3 +84,4 @@ export {
 export { type ListStoredBackupsOptions, listBackups } from './upkeep/restoring/list.js';
 export { restoreBackup, verifyBackup } from './upkeep/restoring/restore.js';
 export { startWriterServer, type WriterServer, type WriterServerOptions } from './writer-server.js';
+export type { ChangeOptions } from './writing/change-options.js';

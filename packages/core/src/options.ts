@@ -23,11 +23,17 @@ import {
   type ScheduledBackupOptions,
 } from './upkeep/backups/options.js';
 import {
+  type CheckpointOptions,
+  checkCheckpoint,
+  resolveCheckpoint,
+} from './upkeep/checkpoints/options.js';
+import {
   checkReplicate,
   type ReplicateOptions,
   type ReplicateSettings,
   resolveReplicate,
 } from './upkeep/litestream/options.js';
+import { type ChangeOptions, checkChanges, resolveChanges } from './writing/change-options.js';
 
 /** How a taken lock is waited for, once short polls did not help. */
 export interface RetryOptions {
@@ -39,37 +45,6 @@ export interface RetryOptions {
   maxDelay?: number;
   /** How much of a delay is left to chance, from 0 to 1. Default: 0.5. */
   jitter?: number;
-}
-
-/** How the pool keeps the WAL small. */
-export interface CheckpointOptions {
-  /**
-   * How many pages are gathered in the WAL before they are moved to the database file, 1 or more.
-   * Default: 1000, as SQLite has it (4 MB).
-   */
-  walPages?: number;
-  /**
-   * How large the WAL may grow, in bytes, 65536 or more. Before it is, new reads are held for the
-   * moment that emptying it takes; where that does not help, the event `walPinned` tells why.
-   * Default: 67108864 (64 MiB).
-   */
-  walLimit?: number;
-  /**
-   * How long what was written stays in the WAL alone, in ms, however little it is; 0: for ever.
-   * Default: 30000.
-   */
-  interval?: number;
-  /**
-   * How long reads that may be slow are held, in ms, until those have ended that were under way. Who
-   * takes longer keeps the WAL as it is. Default: 5000.
-   */
-  holdLimit?: number;
-  /**
-   * Whether writes slow down for as long as the WAL is larger than `walLimit`: 100 ms between two
-   * groups at twice its size, in proportion below and above, at most 1000 ms. Without it they do so
-   * while reads are held, and no longer. Default: false.
-   */
-  backpressure?: boolean;
 }
 
 /** Options of `createPool`. Every one has a default that a careful SQLite user would pick. */
@@ -132,6 +107,8 @@ export interface PoolOptions {
    * Default: `'auto'`.
    */
   hooks?: 'auto' | 'off';
+  /** What the event `change` tells, and how soon that of other programs. */
+  changes?: ChangeOptions;
   /** Opens the file for reading only; it must exist. Default: false. */
   readonly?: boolean;
   /**
@@ -175,6 +152,7 @@ export interface ResolvedOptions {
   readonly readers: number;
   readonly inlineReads: 'auto' | 'off';
   readonly hooks: 'auto' | 'off';
+  readonly changes: Readonly<Required<ChangeOptions>>;
   readonly readYourWrites: boolean;
   readonly acquireTimeout: number;
   readonly transactionTimeout: number;
@@ -245,23 +223,6 @@ const statsSocket: Check = (name, value) => {
   );
 };
 
-const checkpointFields = fields(
-  {
-    walPages: integer(1, 2 ** 31 - 1),
-    walLimit: integer(65_536, Number.MAX_SAFE_INTEGER, ' of bytes'),
-    interval: milliseconds,
-    holdLimit: milliseconds,
-    backpressure: boolean,
-  } satisfies Record<keyof CheckpointOptions, Check>,
-  'checkpoint',
-);
-
-const checkpoint: Check = (name, value) => {
-  if (value === 'hands-off') return;
-  if (typeof value === 'string') refuse(name, value, "'hands-off' or an object");
-  checkpointFields(name, value);
-};
-
 const checkOptions = fields(
   {
     readers: integer(1, 16),
@@ -283,9 +244,10 @@ const checkOptions = fields(
     setup: text,
     driver: text,
     hooks: oneOf('auto', 'off'),
+    changes: checkChanges,
     readonly: boolean,
     statsSocket,
-    checkpoint,
+    checkpoint: checkCheckpoint,
     backups: checkBackups,
     replicate: checkReplicate,
     writer: checkWriter,
@@ -328,6 +290,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     readers: given.readers ?? Math.max(1, Math.min(4, availableParallelism() - 1)),
     inlineReads: given.inlineReads ?? 'auto',
     hooks: given.hooks ?? 'auto',
+    changes: resolveChanges(given.changes),
     readYourWrites: given.readYourWrites ?? true,
     acquireTimeout: given.acquireTimeout ?? 10_000,
     transactionTimeout: given.transactionTimeout ?? 30_000,
@@ -364,17 +327,6 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
       setup: given.setup,
       hooks: given.hooks !== 'off',
     }),
-  });
-}
-
-function resolveCheckpoint(given: CheckpointOptions | 'hands-off'): ResolvedOptions['checkpoint'] {
-  if (given === 'hands-off') return given;
-  return Object.freeze({
-    walPages: given.walPages ?? 1000,
-    walLimit: given.walLimit ?? 64 * 1024 * 1024,
-    interval: given.interval ?? 30_000,
-    holdLimit: given.holdLimit ?? 5000,
-    backpressure: given.backpressure ?? false,
   });
 }
 

@@ -4,6 +4,7 @@ import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { firstRow } from './first-row.js';
 import type { Holders } from './holders.js';
+import { LiveQuery } from './live.js';
 import { Events, type PoolEvents } from './observing/events.js';
 import type { PoolStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
@@ -23,6 +24,7 @@ import type {
   IterateOptions,
   Lease,
   LeaseOptions,
+  LiveOptions,
   SnapshotOptions,
   Statements,
   Transaction,
@@ -33,6 +35,7 @@ import { Method } from './threads/protocol.js';
 import type { StatementResult } from './threads/result.js';
 import type { Backups, PoolBackups } from './upkeep/backups/backups.js';
 import type { BackupOptions, BackupResult } from './upkeep/backups/options.js';
+import { type Listening, readChange } from './writing/changes.js';
 import type { WriterHolder } from './writing/holder.js';
 
 /**
@@ -46,6 +49,10 @@ export class Pool implements Statements, AsyncDisposable {
   readonly #oneShot: OneShot;
   readonly #holders: Holders;
   readonly #events = new Events();
+  /** Live queries that are not over. */
+  readonly #live = new Set<{ end(): void }>();
+  /** Where somebody listens to the event `change`. */
+  #listening: Listening | undefined;
   #closed: Promise<void> | undefined;
 
   /** Use `createPool`. */
@@ -160,6 +167,43 @@ export class Pool implements Statements, AsyncDisposable {
   }
 
   /**
+   * The rows of a query, now, and again after each commit that changed a table it reads: of this pool,
+   * of the processes that share its writer, and of other programs. Commits that come while the rows are
+   * read, or while the loop's body runs, lead to one more look, not to one each; the last state is
+   * always seen. The loop ends when the pool is closed; `return()` or `break` ends it too.
+   *
+   * Without the extension of `@poolite/hooks` it looks again after every commit.
+   *
+   * @throws PoolError POOL_MISUSE for a statement that writes; POOL_ABORTED by its signal; POOL_TIMEOUT;
+   * and whatever the query fails with.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@poolite/core';
+   *
+   * await using pool = createPool(':memory:');
+   * await pool.exec('CREATE TABLE todo (id INTEGER PRIMARY KEY, text TEXT)');
+   * for await (const rows of pool.live('SELECT text FROM todo')) {
+   *   console.log(rows.length); // 0, then 1
+   *   if (rows.length === 1) break;
+   *   await pool.run('INSERT INTO todo (text) VALUES (?)', ['listen']);
+   * }
+   * ```
+   */
+  live<Row = AnyRow>(
+    sql: string,
+    params?: Params,
+    options: LiveOptions = {},
+  ): AsyncIterableIterator<Row[], undefined> & AsyncDisposable {
+    if (this.#closed !== undefined) throw this.#closedError();
+    const query = new LiveQuery<Row>(this.#database, this.#oneShot, sql, params, options, (over) =>
+      this.#live.delete(over),
+    );
+    this.#live.add(query);
+    return query;
+  }
+
+  /**
    * Runs statements in one transaction and one trip: all of them take effect, or none. Rejects
    * with the error of the first that fails; its `index` tells which.
    */
@@ -261,6 +305,7 @@ export class Pool implements Statements, AsyncDisposable {
     listener: (...args: PoolEvents[Name]) => void,
   ): this {
     this.#events.on(event, listener);
+    if (event === 'change') this.#listen();
     return this;
   }
 
@@ -269,7 +314,27 @@ export class Pool implements Statements, AsyncDisposable {
     listener: (...args: PoolEvents[Name]) => void,
   ): this {
     this.#events.off(event, listener);
+    if (event === 'change') this.#listen();
     return this;
+  }
+
+  /** Has the writer tell of changes, for as long as somebody wants to know. */
+  #listen(): void {
+    const isWanted = this.#closed === undefined && this.#events.has('change');
+    if (isWanted === (this.#listening !== undefined)) return;
+    this.#listening?.stop();
+    this.#listening = undefined;
+    if (!isWanted) return;
+    const { changes, connection } = this.#database.options;
+    const { rowids } = changes;
+    const form = { rowids: rowids > 0, bigint: connection.integers === 'bigint' };
+    this.#listening = this.#database.changes.listen({
+      rowids,
+      changed: (text) => {
+        const message = readChange(text, form);
+        if (message !== undefined) this.#events.emit('change', () => [message]);
+      },
+    });
   }
 
   /**
@@ -286,6 +351,7 @@ export class Pool implements Statements, AsyncDisposable {
   }
 
   async #close(options: CloseOptions): Promise<void> {
+    for (const query of this.#live) query.end();
     if (this.#share.release()) {
       try {
         await closeDatabase(this.#database, this.#holders, this.#oneShot, options);
@@ -293,6 +359,7 @@ export class Pool implements Statements, AsyncDisposable {
         await this.#share.statsSocket?.close();
       }
     }
+    this.#listening?.stop();
     this.#database.events.leave(this.#events);
     this.#events.emit('close', () => []);
   }

@@ -36,6 +36,9 @@ export interface IterateOptions extends CallOptions {
   rows?: 'object' | 'array' | undefined;
 }
 
+/** Options of `pool.live`. Its `timeout` is for each time that the rows are read. */
+export type LiveOptions = Pick<CallOptions, 'signal' | 'timeout'>;
+
 /** Options of `pool.transaction`. */
 export interface TransactionOptions {
   /** Gives up waiting for the writer, or rolls the transaction back. */

@@ -5,7 +5,6 @@
 **   poolite_connection()          the number of this connection
 **   poolite_interrupt(N)          interrupts what connection N runs; 1, or 0 where it is closed
 **   poolite_feed(ON, ROWIDS)      begins or ends to collect changes, so many rowids of each table
-**   poolite_touch(SCHEMA, TABLE)  says that the running transaction changes a table
 **   poolite_changes()             what was committed since it was asked last, as JSON, or NULL
 **   poolite_tables(SQL)           the tables that a statement reads and writes, as JSON
 **
@@ -91,6 +90,7 @@ struct Connection {
   Tables committed;
   Tables compiled; /* what statements may change that were compiled since the last look */
   int schema; /* whether one of those changes the schema */
+  int commits; /* whether anything was committed since the last look */
   Tables *analysis; /* what is compiled is to be looked at, not run */
 };
 
@@ -240,6 +240,7 @@ static void on_update(void *data, int op, const char *schema, const char *name, 
 
 static int on_commit(void *data) {
   Connection *connection = data;
+  connection->commits = 1;
   if (connection->pending.first || connection->pending.incomplete) {
     move(&connection->pending, &connection->committed, connection->most);
   }
@@ -327,7 +328,7 @@ static void feed(sqlite3_context *context, int count, sqlite3_value **values) {
   clear(&connection->pending);
   clear(&connection->committed);
   clear(&connection->compiled);
-  connection->schema = 0;
+  connection->schema = connection->commits = 0;
   connection->most = most < 0 ? 0 : most > 1000000 ? 1000000 : (int)most;
   if (sqlite3_value_int64(values[0]) == 0) return;
   connection->feeding = 1;
@@ -338,18 +339,9 @@ static void feed(sqlite3_context *context, int count, sqlite3_value **values) {
   sqlite3_result_int(context, 1);
 }
 
-static void touch(sqlite3_context *context, int count, sqlite3_value **values) {
-  Connection *connection = sqlite3_user_data(context);
-  const char *schema = (const char *)sqlite3_value_text(values[0]);
-  const char *name = (const char *)sqlite3_value_text(values[1]);
-  (void)count;
-  if (schema && name && connection->feeding) {
-    mark(&connection->pending, schema, name, WRITTEN | UNNAMED);
-  }
-}
-
-/* `[schema, all, [[table], …], [[table], …]]`: whether the schema changed, whether any table may
-** have changed, those that did, and those that newly compiled statements may have changed. */
+/* `[what, all, [[table], …], [[table], …]]`, where something was committed or compiled: 1 where the
+** schema changed, plus 2 where something was committed; whether any table may have changed; those
+** that did; those that newly compiled statements may have changed. */
 static void changes(sqlite3_context *context, int count, sqlite3_value **values) {
   Connection *connection = sqlite3_user_data(context);
   Tables *committed = &connection->committed, *compiled = &connection->compiled;
@@ -357,16 +349,16 @@ static void changes(sqlite3_context *context, int count, sqlite3_value **values)
   sqlite3_str *out;
   (void)count;
   (void)values;
-  if (!committed->first && !compiled->first && !all && !connection->schema) return;
+  if (!connection->commits && !compiled->first && !all && !connection->schema) return;
   out = sqlite3_str_new(connection->db);
-  sqlite3_str_appendf(out, "[%d,%d,", connection->schema, all);
+  sqlite3_str_appendf(out, "[%d,%d,", connection->schema + 2 * connection->commits, all);
   append_tables(out, committed, WRITTEN);
   sqlite3_str_appendchar(out, 1, ',');
   append_tables(out, compiled, WRITTEN);
   sqlite3_str_appendchar(out, 1, ']');
   clear(committed);
   clear(compiled);
-  connection->schema = 0;
+  connection->schema = connection->commits = 0;
   result_json(context, out);
 }
 
@@ -454,7 +446,6 @@ static const struct {
     {"poolite_connection", 0, connection_number},
     {"poolite_interrupt", 1, interrupt},
     {"poolite_feed", 2, feed},
-    {"poolite_touch", 2, touch},
     {"poolite_changes", 0, changes},
     {"poolite_tables", 1, analyse},
 };

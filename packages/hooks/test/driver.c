@@ -86,7 +86,7 @@ static void *interrupt(void *unused) {
 static void feed(void) {
   static const struct { const char *name; int arguments; } functions[] = {
       {"poolite_connection", 0}, {"poolite_interrupt", 1}, {"poolite_feed", 2},
-      {"poolite_touch", 2}, {"poolite_changes", 0}, {"poolite_tables", 1},
+      {"poolite_changes", 0}, {"poolite_tables", 1},
   };
   sqlite3 *db = opened();
   int rc;
@@ -102,8 +102,8 @@ static void feed(void) {
   /* Compiled, and undone: nothing of it was committed. */
   check(!result || !strncmp(result, "[0,0,[],", 8), "what was rolled back");
   free(result);
-  run(db, "BEGIN; INSERT INTO a(b) VALUES (3); SELECT poolite_touch('main', 'w'); COMMIT");
-  expect(db, "SELECT poolite_changes()", "[\"main\",\"w\",10]");
+  run(db, "BEGIN; INSERT INTO a(b) VALUES (3); COMMIT");
+  expect(db, "SELECT poolite_changes()", "[2,0,[[\"main\",\"a\",2,\"3\"]],");
   expect(db, "SELECT poolite_tables('DELETE FROM a')", "[\"main\",\"w\",2]");
   expect(db, "SELECT poolite_tables('DELETE FROM w')", "[1,");
   for (int i = 0; i < 50; i++) run(db, "INSERT INTO a(b) VALUES (1)");
@@ -122,7 +122,7 @@ static void feed(void) {
 static void fuzz(unsigned seed) {
   static const char *const calls[] = {
       "poolite_connection()", "poolite_interrupt(%s)", "poolite_feed(%s, %s)", "poolite_feed(1, %s)",
-      "poolite_touch(%s, %s)", "poolite_changes()", "poolite_tables(%s)",
+      "poolite_changes()", "poolite_tables(%s)",
   };
   static const char *const values[] = {
       "NULL", "0", "1", "-1", "9223372036854775807", "-9223372036854775808", "1e308", "''", "x'00ff'",

@@ -109,6 +109,20 @@ export interface WriterMessage {
   pid: number | undefined;
 }
 
+/** What a commit changed. */
+export interface ChangeMessage {
+  /**
+   * The names of the tables, those of an attached database behind its name and a dot. Empty where it is
+   * not known which: any may have changed.
+   */
+  tables: string[];
+  /**
+   * The rowids that were inserted, updated or deleted, by table, where the option `changes.rowids` asks
+   * for them. A table is missing where there are more, or its rows have none.
+   */
+  rowids?: Record<string, (number | bigint)[]>;
+}
+
 /** What a pool tells through `pool.on`. */
 export interface PoolEvents {
   /** The file is open, and all threads are up. */
@@ -135,6 +149,12 @@ export interface PoolEvents {
   replication: [ReplicationMessage];
   /** Another process writes now, or this one does, or who will is not known yet: see `writer`. */
   writer: [WriterMessage];
+  /**
+   * A commit of this pool was made, or, with a shared writer, of any process that shares it: which
+   * tables it changed, and more than those where a savepoint was rolled back. Other programs' commits
+   * are noticed within `changes.interval`, without tables.
+   */
+  change: [ChangeMessage];
   /** The pool is closed. */
   close: [];
 }
@@ -149,6 +169,11 @@ export class Events {
 
   off<Name extends keyof PoolEvents>(name: Name, listener: (...args: PoolEvents[Name]) => void) {
     this.#emitter.off(name, listener as never);
+  }
+
+  /** Whether somebody listens. */
+  has(name: keyof PoolEvents): boolean {
+    return this.#emitter.listenerCount(name) > 0;
   }
 
   emit<Name extends keyof PoolEvents>(name: Name, make: () => PoolEvents[Name]): void {

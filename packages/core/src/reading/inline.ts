@@ -39,6 +39,7 @@ export class InlineReader {
     this.#narrow = options.integers === 'auto';
     try {
       this.#connection.configure(setup);
+      this.#connection.hook();
     } catch (error) {
       this.#connection.close();
       throw error;

@@ -40,6 +40,8 @@ export interface Desk {
   progress(
     listener: ((progress: { ran: number; changes: number; failed: boolean }) => void) | undefined,
   ): void;
+  /** Has it told of each commit, with so many rowids of each table; `ready` once it is. */
+  listen(rowids: number, changed: (text: string) => void, ready: () => void): () => void;
   /** The guest has gone. */
   part(): void;
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Statement } from '../statements/catalogue.js';
+import { ANY_CHANGE } from '../threads/changed.js';
 import { Outcome, unitTicket, type Words } from '../threads/protocol.js';
 import type { Shape } from '../threads/result.js';
 import { type Fields, type GivenUnit, GivenWords, isObject, must, text, whole } from './checks.js';
@@ -14,6 +15,7 @@ const MOST_UNDER_WAY = 4 * MOST_UNITS;
 /** A process remembers a thousand statements and tells when it forgets one. */
 const MOST_STATEMENTS = 100_000;
 const MOST_SHAPES = 2000;
+const MOST_ROWIDS = 100_000;
 
 export interface GuestOwner {
   /** It has nothing under way any more, and asks for nothing. */
@@ -43,6 +45,9 @@ export class Guest {
   #responses: Response[] = [];
   #scheduled = false;
   #gone = false;
+  /** Where it wants to know of commits. */
+  #stopListening: (() => void) | undefined;
+  #missedChanges = false;
 
   constructor(socket: Socket, reader: FrameReader, pid: number, desk: Desk, owner: GuestOwner) {
     this.#socket = socket;
@@ -60,7 +65,11 @@ export class Guest {
       this.#reader.add(chunk as Buffer);
       this.#read();
     });
-    socket.on('drain', () => this.#resume());
+    socket.on('drain', () => {
+      if (this.#missedChanges) this.say({ type: 'changed', text: ANY_CHANGE });
+      this.#missedChanges = false;
+      this.#resume();
+    });
     socket.on('error', () => {}); // 'close' follows.
     socket.on('close', () => this.#leave());
     this.#read();
@@ -142,6 +151,8 @@ export class Guest {
         return this.#owner.rested();
       case 'stop':
         return this.#stop(message);
+      case 'feed':
+        return this.#feed(message);
       case 'define':
         return this.#define(message);
       case 'forget':
@@ -153,6 +164,23 @@ export class Guest {
       default:
         return this.#turn.handle(text(type, 'no type'), message);
     }
+  }
+
+  #feed({ task, on, rowids }: Fields): void {
+    const theirs = whole(task, Number.MAX_SAFE_INTEGER, 'no number');
+    const most = whole(rowids, MOST_ROWIDS, 'no rowids');
+    const done = () =>
+      this.say({ type: 'done', tasks: [theirs], failure: undefined, inTransaction: false });
+    this.#stopListening?.();
+    this.#stopListening = undefined;
+    if (on !== true) return done();
+    this.#stopListening = this.#desk.listen(most, (text) => this.#changed(text), done);
+  }
+
+  /** To one that does not read what is sent, no more is sent than that it has missed something. */
+  #changed(text: string): void {
+    if (this.#socket.writableNeedDrain) this.#missedChanges = true;
+    else this.say({ type: 'changed', text });
   }
 
   #define({ ids, texts }: Fields): void {
@@ -223,6 +251,7 @@ export class Guest {
   #leave(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.#stopListening?.();
     this.#turn.end();
     this.#desk.part();
     this.#owner.left(this);

@@ -43,7 +43,9 @@ export class Bulk {
     }
     if (this.#failure === undefined) {
       try {
-        const { statement } = runner.prepared(connection, this.#statement);
+        const prepared = runner.prepared(connection, this.#statement);
+        connection.feed?.runs(prepared, runner.sql(this.#statement));
+        const { statement } = prepared;
         const width = columns.length;
         // One array or object for all sets: SQLite copies what is bound.
         const values: unknown[] = new Array(width).fill(null);

@@ -1,6 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type SqliteDatabase, type SqliteStatement, sqliteLibrary } from './engine.js';
+import type { Feed } from './feed.js';
 import { loadHooks } from './hooks.js';
 import type { Method } from './protocol.js';
 import { Method as M } from './protocol.js';
@@ -89,6 +90,9 @@ export class Prepared {
   /** The column names of the last rows, and their number: see `ResultEncoder`. */
   keys: string[] | undefined;
   shape = -1;
+  /** What it may change unnoticed, and since when that is known: see `Feed`. */
+  silent: readonly (readonly [schema: string, name: string])[] = [];
+  era = 0;
 
   constructor(statement: SqliteStatement) {
     this.statement = statement;
@@ -112,6 +116,8 @@ export class Connection {
   /** What the extension calls it; 0 where it has none, and why. */
   number = 0;
   noHooks = 'switched off by the option hooks';
+  /** Tells what its commits change, where somebody wants to know. */
+  feed: Feed | undefined;
   readonly #prepared = new Map<number, Prepared>();
   readonly #options: ConnectionOptions;
   readonly #controls = new Map<string, SqliteStatement>();
@@ -197,9 +203,14 @@ export class Connection {
     return this.#schemaVersions.map((statement) => String(statement.get([]))).join();
   }
 
+  /** Databases were attached or detached. */
+  forgetSchemas(): void {
+    this.#schemaVersions = undefined;
+  }
+
   /** The texts of every schema object, of the main, the temporary and the attached databases. */
   schemaTexts(): string[] {
-    this.#schemaVersions = undefined;
+    this.forgetSchemas();
     return this.#schemas().flatMap((schema) => {
       const sql = `SELECT sql FROM ${schema}.sqlite_schema WHERE sql IS NOT NULL`;
       const rows = this.db.prepare(sql).all([]);

@@ -6,12 +6,14 @@ import type { Stops } from './stops.js';
 /** Answers to calls that are known by a number of their own. */
 export type Reply = Extract<Answer, { type: 'held' | 'chunk' | 'done' | 'checkpoint' }>;
 
+/** Answers that are not replies to one call. */
+export type Told = Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' | 'changed' }>;
+
 /** What the owner of a line does with what comes over it. */
 export interface LineOwner {
   opened(info: OpenedInfo): void;
   failed(failure: Failure): void;
-  /** Answers that are not replies to one call. */
-  answer(answer: Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' }>): void;
+  answer(answer: Told): void;
   /** After each post's answers were handled. */
   handled(): void;
   /** Whoever was at the other end is gone; `committing` where a commit was under way. */
@@ -165,6 +167,7 @@ export abstract class Line {
         case 'group':
         case 'progress':
         case 'busy':
+        case 'changed':
           this.owner.answer(answer);
           break;
         case 'held':

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { Feed } from './feed.js';
 import { type Answer, Control, Outcome, type Words } from './protocol.js';
 import { failureOf, type ResultEncoder } from './rows.js';
 
@@ -8,6 +9,8 @@ export class Outbox {
   readonly #port: MessagePort;
   readonly #control: Int32Array;
   #answers: Answer[] = [];
+  /** What was committed goes ahead of the answers that say so. */
+  feed: Feed | undefined;
 
   constructor(port: MessagePort, control: Int32Array, encoder: ResultEncoder) {
     this.#port = port;
@@ -30,6 +33,8 @@ export class Outbox {
   }
 
   flush(): void {
+    const changed = this.feed?.collect();
+    if (changed !== undefined) this.#answers.unshift({ type: 'changed', text: changed });
     if (this.#answers.length === 0) return;
     let answers = this.#answers;
     this.#answers = [];

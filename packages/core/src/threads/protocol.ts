@@ -136,6 +136,10 @@ export type Command =
    * waited for so many ms (`patience`).
    */
   | { type: 'checkpoint'; task: number; mode: string; least: number; patience: number }
+  /** From now on commits are told of, with so many rowids of each table; or not any more. */
+  | { type: 'feed'; task: number; on: boolean; rowids: number }
+  /** Look whether another connection has committed. */
+  | { type: 'look' }
   /** Asks another process for a turn on its writer. `limit`: how long it may last, in ms. */
   | { type: 'turn'; turn: number; kind: string; limit: number }
   /** It is not wanted any more, whether it was granted or not. */
@@ -234,6 +238,8 @@ export type Answer =
   | { type: 'progress'; ran: number; changes: number; failed: boolean }
   /** The lock was found taken so often before the last post's work began. */
   | { type: 'busy'; retries: number }
+  /** Something was committed: what it changed, see `Changed`. */
+  | { type: 'changed'; text: string }
   | ({ type: 'checkpoint'; task: number } & CheckpointOutcome);
 
 /** Words of the shared memory between the calling thread and one pool thread. */

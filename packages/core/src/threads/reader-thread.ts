@@ -84,6 +84,8 @@ export class ReaderThread {
       case 'rows':
       case 'bulk-end':
       case 'checkpoint':
+      case 'feed':
+      case 'look':
       case 'turn':
       case 'withdraw':
         throw new Error(`a reader was sent '${command.type}'`);

@@ -72,6 +72,7 @@ export class Runner {
     const method = reader.method();
     const params = reader.params();
     const prepared = this.prepared(connection, id);
+    connection.feed?.runs(prepared, this.sql(id));
     this.runPrepared(connection, prepared, method, params, out, flush);
   }
 

@@ -139,6 +139,7 @@ export class TransactionRun {
     if (harmless === sql) return runner.run(connection, id, reader, out);
     const prepared = new Prepared(connection.db.prepare(harmless));
     const method = reader.method();
+    connection.feed?.runs(prepared, harmless);
     try {
       runner.runPrepared(connection, prepared, method, reader.params(), out);
     } catch (error) {
@@ -169,6 +170,7 @@ export class TransactionRun {
     const { connection, busy } = this.#tools;
     const wasOpen = connection.db.inTransaction;
     this.#schemaTouched = true;
+    connection.feed?.scripted();
     if (isTransactionHazard(script)) this.#last = true;
     const harmless = this.#nested ? withoutOrRollback(script) : script;
     try {

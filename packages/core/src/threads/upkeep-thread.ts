@@ -42,6 +42,8 @@ export class UpkeepThread {
       case 'bulk':
       case 'rows':
       case 'bulk-end':
+      case 'feed':
+      case 'look':
       case 'turn':
       case 'withdraw':
         throw new Error(`the upkeep thread was sent '${command.type}'`);

@@ -3,6 +3,7 @@ import { BusyWaiter } from './busy.js';
 import { runCheckpoint } from './checkpoint.js';
 import { Connection, isMemory, type Setup } from './connection.js';
 import { Cursor, Cursors } from './cursor.js';
+import { Feed } from './feed.js';
 import { GroupRun, type WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
 import {
@@ -88,6 +89,10 @@ export class WriterThread {
         return;
       case 'checkpoint':
         return this.#checkpoint(command);
+      case 'feed':
+        return this.#feed(command);
+      case 'look':
+        return this.#working.connection.feed?.look();
       case 'close':
         return this.#close(command);
       case 'reads':
@@ -246,6 +251,15 @@ export class WriterThread {
     }
     const { inTransaction } = this.#working.connection.db;
     this.#outbox.push({ type: 'chunk', task, done, inTransaction, words });
+  }
+
+  #feed({ task, on, rowids }: Command & { type: 'feed' }): void {
+    const { connection } = this.#working;
+    const { feed } = connection;
+    feed?.end();
+    connection.feed = on ? new Feed(connection, rowids, feed !== undefined) : undefined;
+    this.#outbox.feed = connection.feed;
+    this.#outbox.done(task, connection.db.inTransaction);
   }
 
   #checkpoint(command: Command & { type: 'checkpoint' }): void {

@@ -17,6 +17,8 @@ export interface WriterOwner {
    * will be taken. */
   lost(cause: unknown, wasRemote: boolean): void;
   busyRetries(count: number): void;
+  /** Something was committed: see `Changes`. */
+  changed(text: string): void;
   /** A group was committed: so many units, so many microseconds on the thread. */
   committed(units: number, microseconds: number, waited: number): void;
   /** Everything that reads may wait for has been answered, or waits behind a turn. */

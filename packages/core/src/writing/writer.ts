@@ -1,6 +1,6 @@
 import type { Deadlines } from '../deadlines.js';
 import { lostError } from '../threads/failure.js';
-import type { Line, LineOwner } from '../threads/line.js';
+import type { Line, LineOwner, Told } from '../threads/line.js';
 import type { Answer, Command } from '../threads/protocol.js';
 import { Asking } from './asking.js';
 import { Brake } from './brake.js';
@@ -107,14 +107,19 @@ export class Writer {
     return true;
   }
 
+  /** Sends a command that is nobody's turn's, and changes nothing. */
+  aside(command: Command): void {
+    this.#commands.push(command);
+    if (!this.#scheduled) this.#schedule();
+  }
+
   /** Sends a command of the turn that has the writer; those of one tick travel together. */
   send(command: Command): void {
     // What begins no transaction of its own must not run inside one that waits for its commit.
     if (this.sharedCommit.isOpen && this.#turn?.begunAt === 0 && command.type !== 'end') {
       this.#settle();
     }
-    this.#commands.push(command);
-    if (!this.#scheduled) this.#schedule();
+    this.aside(command);
   }
 
   /**
@@ -345,7 +350,8 @@ export class Writer {
     this.#over(turn);
   }
 
-  #answered(answer: Extract<Answer, { type: 'reads' | 'group' | 'progress' | 'busy' }>): void {
+  #answered(answer: Told): void {
+    if (answer.type === 'changed') return this.#owner.changed(answer.text);
     if (answer.type === 'busy') return this.#owner.busyRetries(answer.retries);
     if (answer.type === 'progress') return this.onProgress?.(answer);
     if (answer.type !== 'group') return;

@@ -19,6 +19,7 @@ const probe = createPool(':memory:');
 await probe.ready();
 const { loaded, reason } = probe.stats().hooks;
 await probe.close();
+export const isHooked = loaded;
 export const hooked = loaded ? describe : describe.skip;
 if (!loaded) console.log(`Interrupts are not tried: ${reason}`);
 
