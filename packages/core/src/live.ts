@@ -170,7 +170,8 @@ export class LiveQuery<Row> implements AsyncIterableIterator<Row[], undefined> {
   async #analysed(): Promise<ReadonlySet<string> | undefined> {
     if (!this.#database.writer.thread.stops.canInterrupt) return undefined;
     const { signal, timeout } = this.#options;
-    const sql = 'SELECT poolite_tables(?) AS tables';
+    // What reads nothing would not notice that the schema has changed, and analyse by the old one.
+    const sql = 'SELECT poolite_tables(?) AS tables FROM (SELECT count(*) FROM sqlite_schema)';
     const limits = { signal, timeout };
     const row = await this.#oneShot.rows(Method.get, sql, [this.#statement.sql], limits);
     const [, tables] = JSON.parse((row as { tables: string }).tables) as [number, ChangedTable[]];

@@ -362,17 +362,27 @@ static void changes(sqlite3_context *context, int count, sqlite3_value **values)
   result_json(context, out);
 }
 
-/* Whether a statement empties a table at once, of which no hook is told:
+/* It empties a table at once, of which no hook is told:
 ** https://sqlite.org/lang_delete.html#the_truncate_optimization */
-static int empties_at_once(sqlite3 *db, const char *sql) {
+#define EMPTIES 1
+/* It may delete rows in favour of others, by REPLACE: of those no hook is told either. */
+#define REPLACES 2
+
+/* What a statement does unnoticed. A row that REPLACE deletes is neither counted (1) nor updated (4). */
+static int unnoticed(sqlite3 *db, const char *sql) {
   sqlite3_stmt *statement = 0;
   int found = 0;
   char *explain = sqlite3_mprintf("EXPLAIN %s", sql);
-  if (!explain) return 1;
+  if (!explain) return EMPTIES | REPLACES;
   if (sqlite3_prepare_v2(db, explain, -1, &statement, 0) == SQLITE_OK) {
-    while (!found && sqlite3_step(statement) == SQLITE_ROW) {
+    while (sqlite3_step(statement) == SQLITE_ROW) {
       const char *opcode = (const char *)sqlite3_column_text(statement, 1);
-      found = opcode == 0 || !strcmp(opcode, "Clear");
+      if (opcode == 0) found |= EMPTIES | REPLACES;
+      else if (!strcmp(opcode, "Clear")) found |= EMPTIES;
+      else if (!strcmp(opcode, "Delete") && (sqlite3_column_int(statement, 3) & 5) == 0 &&
+               sqlite3_column_type(statement, 5) != SQLITE_NULL) {
+        found |= REPLACES;
+      }
     }
   }
   sqlite3_finalize(statement);
@@ -380,14 +390,14 @@ static int empties_at_once(sqlite3 *db, const char *sql) {
   return found;
 }
 
-/* `[empties, [[table], …]]`: the tables by their flags; whether it may empty those it deletes from
-** at once. */
+/* `[how, [[table], …]]`: the tables by their flags; 1 where it may empty those that it deletes from at
+** once, plus 2 where it may replace rows of those that it writes to. */
 static void analyse(sqlite3_context *context, int count, sqlite3_value **values) {
   Connection *connection = sqlite3_user_data(context);
   const char *sql = (const char *)sqlite3_value_text(values[0]);
   sqlite3_stmt *statement = 0;
   Tables tables = {0, 0, 0};
-  int rc, empties = 0;
+  int rc, how = 0;
   (void)count;
   if (!sql) return;
   connection->analysis = &tables;
@@ -396,8 +406,8 @@ static void analyse(sqlite3_context *context, int count, sqlite3_value **values)
   if (rc != SQLITE_OK) sqlite3_result_error(context, sqlite3_errmsg(connection->db), -1);
   sqlite3_finalize(statement);
   for (const Table *table = tables.first; rc == SQLITE_OK && table; table = table->next) {
-    if ((table->flags & DELETED) && empties_at_once(connection->db, sql)) {
-      empties = 1;
+    if (table->flags & WRITTEN) {
+      how = unnoticed(connection->db, sql);
       break;
     }
   }
@@ -409,7 +419,7 @@ static void analyse(sqlite3_context *context, int count, sqlite3_value **values)
     sqlite3_result_error_nomem(context);
   } else {
     sqlite3_str *out = sqlite3_str_new(connection->db);
-    sqlite3_str_appendf(out, "[%d,", empties);
+    sqlite3_str_appendf(out, "[%d,", how);
     append_tables(out, &tables, READ | WRITTEN);
     sqlite3_str_appendchar(out, 1, ']');
     result_json(context, out);

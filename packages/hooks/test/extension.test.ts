@@ -127,6 +127,8 @@ const schema = `
   CREATE TABLE p (id INTEGER PRIMARY KEY, x);
   CREATE TABLE c (id PRIMARY KEY, p REFERENCES p ON DELETE CASCADE) WITHOUT ROWID;
   CREATE TABLE log (x);
+  CREATE TABLE u (x UNIQUE);
+  CREATE TABLE strict (x UNIQUE ON CONFLICT REPLACE);
   CREATE TRIGGER t AFTER INSERT ON p BEGIN INSERT INTO log VALUES (new.x); END;
   CREATE VIEW v AS SELECT p.x FROM p JOIN c ON c.p = p.id;`;
 
@@ -157,6 +159,11 @@ built('poolite_tables', () => {
       ],
     ],
     ['DELETE FROM log', 1, [['log', 6]]],
+    ['INSERT OR REPLACE INTO u VALUES (1)', 2, [['u', W]]],
+    ['UPDATE u SET x = 1', 0, [['u', W]]],
+    ['UPDATE OR REPLACE u SET x = 1', 2, [['u', W]]],
+    ['INSERT INTO strict VALUES (1)', 2, [['strict', W]]],
+    ['REPLACE INTO log VALUES (1)', 0, [['log', W]]],
     ['DELETE FROM log WHERE x = ?', 0, [['log', 7]]],
     [
       'DELETE FROM p',

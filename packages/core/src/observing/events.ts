@@ -118,7 +118,8 @@ export interface ChangeMessage {
   tables: string[];
   /**
    * The rowids that were inserted, updated or deleted, by table, where the option `changes.rowids` asks
-   * for them. A table is missing where there are more, or its rows have none.
+   * for them. A table is missing where there are more, or its rows have none, or not all are known:
+   * SQLite does not tell of those that REPLACE or a DELETE of a whole table removes, nor which script did.
    */
   rowids?: Record<string, (number | bigint)[]>;
 }

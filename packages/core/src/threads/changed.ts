@@ -23,5 +23,9 @@ export const DELETED = 4;
 /** Its rowids are not known, or not all of them. */
 export const UNNAMED = 8;
 
+/** The bits of what `poolite_tables` says a statement does unnoticed. */
+export const EMPTIES = 1;
+export const REPLACES = 2;
+
 /** Any table may have changed. */
 export const ANY_CHANGE = JSON.stringify([COMMITTED, 1, [], []] satisfies Changed);

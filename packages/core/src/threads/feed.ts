@@ -4,6 +4,8 @@ import {
   type ChangedTable,
   COMMITTED,
   DELETED,
+  EMPTIES,
+  REPLACES,
   SCHEMA,
   UNNAMED,
   WRITTEN,
@@ -41,6 +43,8 @@ export class Feed {
   readonly #silent = new Map<string, boolean>();
   /** Whether any table may have changed: another connection has committed, for one. */
   #all: boolean;
+  /** Whether rowids are asked for: those told must be all of a table. */
+  readonly #isExact: boolean;
   /** What may have been changed unnoticed since it was asked last, by schema and name. */
   readonly #touched = new Map<string, SilentTable>();
   /** Whether a script has run since then. */
@@ -49,6 +53,7 @@ export class Feed {
   /** @param missed whether something may have been changed that is not known here. */
   constructor(connection: Connection, rowids: number, missed: boolean) {
     this.#connection = connection;
+    this.#isExact = rowids > 0;
     this.#all = missed || connection.db.inTransaction;
     const isHooked = connection.number > 0;
     const { db } = connection;
@@ -117,11 +122,13 @@ export class Feed {
       this.#all = true;
       return [];
     }
-    const [empties, tables] = JSON.parse(answer[0]) as [0 | 1, ChangedTable[]];
-    const isSilent = ([schema, name, flags]: ChangedTable) =>
-      (flags & WRITTEN) !== 0 &&
-      ((empties === 1 && (flags & DELETED) !== 0) || this.#isSilent(schema, name));
-    return tables.filter(isSilent).map(([schema, name]) => [schema, name]);
+    const [how, tables] = JSON.parse(answer[0]) as [number, ChangedTable[]];
+    const isUnnoticed = ([schema, name, flags]: ChangedTable) => {
+      if ((flags & WRITTEN) === 0) return false;
+      if ((how & EMPTIES) !== 0 && (flags & DELETED) !== 0) return true;
+      return (this.#isExact && (how & REPLACES) !== 0) || this.#isSilent(schema, name);
+    };
+    return tables.filter(isUnnoticed).map(([schema, name]) => [schema, name]);
   }
 
   /** Whether the hook is not called for a table. https://sqlite.org/pragma.html#pragma_table_list */
@@ -179,7 +186,9 @@ export class Feed {
     if (!this.#scripted) compiled = [];
     const known = new Map(committed.map((table) => [`${table[0]}.${table[1]}`, table]));
     for (const [schemaName, name, flags] of compiled) {
-      if ((flags & DELETED) === 0 && !this.#isSilent(schemaName, name)) continue;
+      const isSilent = (flags & DELETED) !== 0 || this.#isSilent(schemaName, name);
+      // A script may replace rows, too.
+      if (!isSilent && !(this.#isExact && known.has(`${schemaName}.${name}`))) continue;
       known.set(`${schemaName}.${name}`, [schemaName, name, WRITTEN | UNNAMED]);
     }
     for (const [key, table] of this.#touched) known.set(key, [...table, WRITTEN | UNNAMED]);
