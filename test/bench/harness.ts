@@ -17,7 +17,7 @@ export interface Line {
   median: number;
   low: number;
   high: number;
-  /** Against the first contender of the scenario. */
+  /** Against the first contender of the scenario: the median of what the rounds say. */
   ratio: number;
   /** What an issue asked of the ratio or the figure, and whether it was met. */
   wanted?: string;
@@ -53,8 +53,8 @@ function judge(line: Line, wanted: NonNullable<Scenario['wanted']>[string]): voi
 }
 
 /**
- * Runs a scenario: the contenders take turns, round by round, so that whatever else the machine
- * does falls on all of them alike. One round of each goes before, to warm up.
+ * Runs a scenario: the contenders take turns, round by round, each of them first in one of them, so that
+ * whatever else the machine does falls on all alike. One round of each goes before, to warm up.
  */
 export async function runScenario(scenario: Scenario): Promise<Line[]> {
   const folder = mkdtempSync(join(tmpdir(), 'poolite-bench-'));
@@ -62,8 +62,9 @@ export async function runScenario(scenario: Scenario): Promise<Line[]> {
   const results = contenders.map((): number[] => []);
   try {
     for (let round = -1; round < scenario.rounds; round++) {
-      for (const [i, contender] of contenders.entries()) {
-        const result = await contender.round();
+      for (let turn = 0; turn < contenders.length; turn++) {
+        const i = (turn + Math.max(round, 0)) % contenders.length;
+        const result = await (contenders[i] as Contender).round();
         if (round >= 0) (results[i] as number[]).push(result);
       }
     }
@@ -71,7 +72,7 @@ export async function runScenario(scenario: Scenario): Promise<Line[]> {
     for (const contender of contenders) await contender.close?.();
     rmSync(folder, { recursive: true, force: true });
   }
-  const baseline = median(results[0] as number[]);
+  const baseline = results[0] as number[];
   return contenders.map(({ name }, i) => {
     const values = results[i] as number[];
     const line: Line = {
@@ -81,7 +82,7 @@ export async function runScenario(scenario: Scenario): Promise<Line[]> {
       median: median(values),
       low: Math.min(...values),
       high: Math.max(...values),
-      ratio: median(values) / baseline,
+      ratio: median(values.map((value, round) => value / (baseline[round] as number))),
     };
     const wanted = scenario.wanted?.[name];
     if (wanted !== undefined) judge(line, wanted);

@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { backups } from './core/backup.ts';
 import { bulk } from './core/bulk.ts';
+import { hooks } from './core/hooks.ts';
 import { inserts } from './core/inserts.ts';
 import { stall, startUp, stuckReader } from './core/latency.ts';
 import { largeReads, pointReads } from './core/reads.ts';
@@ -25,6 +26,7 @@ const scenarios: readonly Scenario[] = [
   stuckReader,
   startUp,
   bulk,
+  ...hooks,
   ...sharing,
   ...wal,
   ...backups,

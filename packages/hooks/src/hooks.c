@@ -88,6 +88,7 @@ struct Connection {
   int most; /* rowids of a table */
   Tables pending; /* what the open transaction changed */
   Tables committed;
+  Tables told; /* what was told last, where that was all of it */
   Tables compiled; /* what statements may change that were compiled since the last look */
   int schema; /* whether one of those changes the schema */
   int commits; /* whether anything was committed since the last look */
@@ -327,6 +328,7 @@ static void feed(sqlite3_context *context, int count, sqlite3_value **values) {
   stop_feeding(connection);
   clear(&connection->pending);
   clear(&connection->committed);
+  clear(&connection->told);
   clear(&connection->compiled);
   connection->schema = connection->commits = 0;
   connection->most = most < 0 ? 0 : most > 1000000 ? 1000000 : (int)most;
@@ -339,9 +341,20 @@ static void feed(sqlite3_context *context, int count, sqlite3_value **values) {
   sqlite3_result_int(context, 1);
 }
 
+/* Whether two sets are told with the same words: tables in one order, without rowids. */
+static int same(const Tables *one, const Tables *other) {
+  const Table *a = one->first, *b = other->first;
+  while (a && b && a->flags == b->flags && !strcmp(a->name, b->name) && !strcmp(a->schema, b->schema)) {
+    a = a->next;
+    b = b->next;
+  }
+  return !a && !b;
+}
+
 /* `[what, all, [[table], …], [[table], …]]`, where something was committed or compiled: 1 where the
 ** schema changed, plus 2 where something was committed; whether any table may have changed; those
-** that did; those that newly compiled statements may have changed. */
+** that did; those that newly compiled statements may have changed. 1 where that is what was told last:
+** one commit is mostly like another. */
 static void changes(sqlite3_context *context, int count, sqlite3_value **values) {
   Connection *connection = sqlite3_user_data(context);
   Tables *committed = &connection->committed, *compiled = &connection->compiled;
@@ -350,12 +363,21 @@ static void changes(sqlite3_context *context, int count, sqlite3_value **values)
   (void)count;
   (void)values;
   if (!connection->commits && !compiled->first && !all && !connection->schema) return;
+  if (!compiled->first && !all && !connection->schema && connection->most == 0 &&
+      connection->told.first && same(committed, &connection->told)) {
+    clear(committed);
+    connection->commits = 0;
+    sqlite3_result_int(context, 1);
+    return;
+  }
   out = sqlite3_str_new(connection->db);
   sqlite3_str_appendf(out, "[%d,%d,", connection->schema + 2 * connection->commits, all);
   append_tables(out, committed, WRITTEN);
   sqlite3_str_appendchar(out, 1, ',');
   append_tables(out, compiled, WRITTEN);
   sqlite3_str_appendchar(out, 1, ']');
+  clear(&connection->told);
+  if (!compiled->first && !all && !connection->schema) move(committed, &connection->told, 0);
   clear(committed);
   clear(compiled);
   connection->schema = connection->commits = 0;
@@ -443,6 +465,7 @@ static void release(void *data) {
   sqlite3_mutex_leave(mutex);
   clear(&connection->pending);
   clear(&connection->committed);
+  clear(&connection->told);
   clear(&connection->compiled);
   sqlite3_free(connection);
   leave();

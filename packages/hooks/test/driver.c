@@ -108,6 +108,10 @@ static void feed(void) {
   expect(db, "SELECT poolite_tables('DELETE FROM w')", "[1,");
   for (int i = 0; i < 50; i++) run(db, "INSERT INTO a(b) VALUES (1)");
   expect(db, "SELECT poolite_changes()", "[\"main\",\"a\",10]");
+  run(db, "SELECT poolite_feed(1, 0); INSERT INTO a(b) VALUES (9)");
+  expect(db, "SELECT poolite_changes()", "[[\"main\",\"a\",2]]");
+  run(db, "INSERT INTO a(b) VALUES (9)");
+  expect(db, "SELECT poolite_changes()", "[2,0,[[\"main\",\"a\",2]],");
   run(db, "INSERT INTO a(b) VALUES (9); SELECT poolite_feed(0, 0); INSERT INTO a(b) VALUES (9)");
   run(db, "SELECT poolite_feed(1, 1000000000); INSERT INTO a(b) VALUES (9)");
   /* Somebody takes the names: what is behind them goes with the last. */

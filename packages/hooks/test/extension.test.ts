@@ -218,6 +218,24 @@ built('poolite_changes', () => {
     expect(committed()).toEqual([['main', 'log', 2, '2', '1']]);
   });
 
+  test('says so where a commit is like the one before', () => {
+    const { value, db } = feeding();
+    value('SELECT poolite_feed(1, 0)');
+    const insert = db.prepare('INSERT INTO log VALUES (1)');
+    const told = () => {
+      insert.run();
+      return value('SELECT poolite_changes()');
+    };
+    // The first is told with what was compiled.
+    told();
+    expect(told()).toBe('[2,0,[["main","log",2]],[]]');
+    expect([told(), told()]).toEqual([1, 1]);
+    db.exec('INSERT INTO u VALUES (1)');
+    value('SELECT poolite_changes()');
+    expect(told()).toBe('[2,0,[["main","log",2]],[]]');
+    expect(told()).toBe(1);
+  });
+
   test('tells no rowids where there are more than asked for', () => {
     const { db, committed } = feeding();
     db.exec('INSERT INTO log VALUES (1), (2), (3), (4)');

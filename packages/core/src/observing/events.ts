@@ -178,8 +178,8 @@ export class Events {
   }
 
   emit<Name extends keyof PoolEvents>(name: Name, make: () => PoolEvents[Name]): void {
+    if (!this.has(name)) return;
     const listeners = this.#emitter.listeners(name) as ((...args: PoolEvents[Name]) => void)[];
-    if (listeners.length === 0) return;
     const args = make();
     for (const listener of listeners) {
       try {

@@ -39,6 +39,8 @@ export class Feed {
   #schemaVersions = '';
   #dataVersion: unknown;
   #totalChanges: unknown;
+  /** What the extension told last. */
+  #told = '';
   /** Whether tables are silent, by schema and name. */
   readonly #silent = new Map<string, boolean>();
   /** Whether any table may have changed: another connection has committed, for one. */
@@ -153,7 +155,10 @@ export class Feed {
       if (answer !== this.#totalChanges) this.#all = true;
       this.#totalChanges = answer;
     }
-    let text = this.#isHooked ? (answer as string | null) : null;
+    // A number says that it is what was told last.
+    const told = typeof answer === 'string' || answer === null ? answer : this.#told;
+    this.#told = told ?? this.#told;
+    let text = this.#isHooked ? told : null;
     if (text === NOTHING && this.#touched.size === 0) text = null;
     if (text !== null && !this.#isWhole(text)) text = this.#withSilent(JSON.parse(text));
     this.#scripted = false;

@@ -114,14 +114,27 @@ export function tableName(schema: string, name: string): string {
   return schema === 'main' ? name : `${schema}.${name}`;
 }
 
+/** The text that was read last, and what it says: commits that follow one another are mostly alike. */
+let lastText = '';
+let lastTables: readonly ChangedTable[] | 'any' = 'any';
+
+/** The tables that the text of a change tells of. */
+function readTables(text: string): readonly ChangedTable[] | 'any' {
+  if (text !== lastText) {
+    const [, all, changed] = JSON.parse(text) as Changed;
+    lastTables = all === 1 ? 'any' : changed.filter((table) => !isInternal(table));
+    lastText = text;
+  }
+  return lastTables;
+}
+
 /** What the text of a change says; undefined where nothing changed that anybody could read. */
 export function readChange(
   text: string,
   { rowids, bigint }: { rowids: boolean; bigint: boolean },
 ): ChangeMessage | undefined {
-  const [, all, changed] = JSON.parse(text) as Changed;
-  if (all === 1) return { tables: [] };
-  const tables = changed.filter((table) => !isInternal(table));
+  const tables = readTables(text);
+  if (tables === 'any') return { tables: [] };
   if (tables.length === 0) return undefined;
   const message: ChangeMessage = {
     tables: tables.map(([schema, name]) => tableName(schema, name)),

@@ -109,31 +109,52 @@ const nonsense: [string, unknown][] = [
   ['no command', [1]],
   ['an unknown command', [{ type: 'drop table' }]],
   ['a command of a thread', [{ type: 'open' }]],
-  ['a group of nothing', [{ type: 'group', early: 0, words: [0] }]],
-  ['a group of an unknown statement', [{ type: 'group', early: 0, words: [1, 77, 4, 0] }]],
+  ['a group of nothing', [{ type: 'group', early: 0, group: 1, words: [0] }]],
+  [
+    'a group of an unknown statement',
+    [{ type: 'group', early: 0, group: 1, words: [1, 77, 4, 0] }],
+  ],
   [
     'a group that ends a transaction',
-    define('ROLLBACK', { type: 'group', early: 0, words: [1, 5, 4, 0] }),
+    define('ROLLBACK', { type: 'group', early: 0, group: 1, words: [1, 5, 4, 0] }),
   ],
   [
     'a group that lies about its length',
-    define('SELECT 1', { type: 'group', early: 0, words: [900, 5, 4, 0] }),
+    define('SELECT 1', { type: 'group', early: 0, group: 1, words: [900, 5, 4, 0] }),
   ],
   [
     'values that are none',
-    define('SELECT ?', { type: 'group', early: 0, words: [1, 5, 4, 1, [1]] }),
+    define('SELECT ?', { type: 'group', early: 0, group: 1, words: [1, 5, 4, 1, [1]] }),
   ],
-  ['too few values', define('SELECT ?', { type: 'group', early: 0, words: [1, 5, 4, 9, 1] })],
-  ['a method that is none', define('SELECT 1', { type: 'group', early: 0, words: [1, 5, 99, 0] })],
-  ['words of a batch without statements', [{ type: 'group', early: 0, words: [1, -1, 0] }]],
+  [
+    'too few values',
+    define('SELECT ?', { type: 'group', early: 0, group: 1, words: [1, 5, 4, 9, 1] }),
+  ],
+  [
+    'a method that is none',
+    define('SELECT 1', { type: 'group', early: 0, group: 1, words: [1, 5, 99, 0] }),
+  ],
+  [
+    'words of a batch without statements',
+    [{ type: 'group', early: 0, group: 1, words: [1, -1, 0] }],
+  ],
   ['two turns', [turn(1), turn(2)]],
   ['a turn of no kind', [{ type: 'turn', turn: 1, kind: 'king', limit: 0 }]],
   ['a BEGIN of no kind', [turn(1), { type: 'begin', behavior: 'later', readonly: false }]],
-  ['a bulk of a statement that reads', define('SELECT 1', turn(1), { type: 'bulk', statement: 5 })],
+  [
+    'a bulk of a statement that reads',
+    define('SELECT 1', turn(1), { type: 'bulk', task: 1, statement: 5 }),
+  ],
   [
     'rows that are none',
     [turn(1), { type: 'rows', columns: [[1, 2]], names: undefined, count: 1 }],
   ],
+  [
+    'a group without a number',
+    define('SELECT 1', { type: 'group', early: 0, words: [1, 5, 4, 0] }),
+  ],
+  ['a stop of nothing', [{ type: 'stop', ticket: 'all' }]],
+  ['a wish for too many rowids', [{ type: 'feed', task: 1, on: true, rowids: 1e9 }]],
   ['a stream that is not open', [{ type: 'fetch', task: 1, session: 0, cursor: 9, rows: 10 }]],
 ];
 
