@@ -43,7 +43,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'options.ts': [
     'threads/connection.ts',
     'upkeep/backups/options.ts',
+    'upkeep/checkpoints/options.ts',
     'upkeep/litestream/options.ts',
+    'writing/change-options.ts',
     'sharing/membership.ts',
     'sharing/sharing-options.ts',
     ...GROUND,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import { describe, expect, test } from 'vitest';
-import { ENDLESS } from '../../core/test/support/endless.ts';
+import { expect, test } from 'vitest';
+import { ENDLESS, hooked } from '../../core/test/support/endless.ts';
 import { count, openAccounts } from './support/db.ts';
 
 const endless = sql<{ n: number }>`${sql.raw(ENDLESS)}`;
@@ -8,17 +8,6 @@ const write = sql`INSERT INTO account (name, cents) SELECT 'never', n FROM (${sq
 
 function soon(): { signal: AbortSignal; inflightQueryAbortStrategy: 'cancel query' } {
   return { signal: AbortSignal.timeout(60), inflightQueryAbortStrategy: 'cancel query' };
-}
-
-/** Whether the machine has the extension that interrupts. */
-const probe = await openProbe();
-const hooked = probe ? describe : describe.skip;
-
-async function openProbe(): Promise<boolean> {
-  const { createPool } = await import('@poolite/core');
-  await using pool = createPool(':memory:');
-  await pool.ready();
-  return pool.stats().hooks.loaded;
 }
 
 hooked("the strategy 'cancel query'", () => {
@@ -53,10 +42,11 @@ hooked("the strategy 'cancel query'", () => {
   });
 });
 
-test('a pool with a statementTimeout stops what Kysely runs', async () => {
-  if (!probe) return;
-  const { db } = await openAccounts(1, { readers: 1, statementTimeout: 2000 });
-  await expect(endless.execute(db)).rejects.toMatchObject({ code: 'POOL_TIMEOUT' });
-  await expect(write.execute(db)).rejects.toMatchObject({ code: 'POOL_TIMEOUT' });
-  expect(await count(db)).toBe(1);
+hooked('statementTimeout', () => {
+  test('stops what Kysely runs', async () => {
+    const { db } = await openAccounts(1, { readers: 1, statementTimeout: 2000 });
+    await expect(endless.execute(db)).rejects.toMatchObject({ code: 'POOL_TIMEOUT' });
+    await expect(write.execute(db)).rejects.toMatchObject({ code: 'POOL_TIMEOUT' });
+    expect(await count(db)).toBe(1);
+  });
 });

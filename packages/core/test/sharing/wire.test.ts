@@ -295,3 +295,31 @@ test('whatever is sent, the connection answers or ends, and the pools go on', {
   expect(await two.writer.get('PRAGMA integrity_check')).toEqual({ integrity_check: 'ok' });
   expect(two.writer.stats().transactions.waiting).toBe(0);
 });
+
+test('one that wants to know of commits, and does not read, is told in the end that it missed some', async () => {
+  const two = await tried();
+  const socket = await welcomed(two.file);
+  const reader = new FrameReader();
+  reader.longest = 2 ** 30;
+  /** Reads until a message fits. */
+  const told = async (fits: (message: { type: string; text?: string }) => boolean) => {
+    for (;;) {
+      for (let next = reader.next(); next !== undefined; next = reader.next()) {
+        const found = (next.value as { type: string; text?: string }[]).find(fits);
+        if (found !== undefined) return found;
+      }
+      const [chunk] = (await once(socket, 'data')) as [Buffer];
+      reader.add(chunk);
+    }
+  };
+  socket.write(frame([{ type: 'feed', task: 1, on: true, rowids: 100_000 }]));
+  await told(({ type }) => type === 'done');
+  socket.pause();
+  // Each is told in some 400 kB: more than a socket holds.
+  const sets = Array.from({ length: 40_000 }, (_, i) => [i]);
+  for (let i = 0; i < 4; i++) await two.writer.runMany('INSERT INTO t (n) VALUES (?)', sets);
+  await work(two);
+  socket.resume();
+  const message = await told(({ text }) => text === '[2,1,[],[]]');
+  expect(message.type).toBe('changed');
+});
