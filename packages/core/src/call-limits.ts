@@ -4,7 +4,7 @@ import { checkMilliseconds } from './option-checks.js';
 import type { CallOptions } from './surface.js';
 
 /** How long, in ms, whoever gave up a write waits to hear what became of it. */
-const GRACE = 100;
+const GRACE = 500;
 
 /**
  * What giving up a call comes to: `'nothing'` of it is stored, nor will be; it is `'unknown'`; or

@@ -86,6 +86,25 @@ hooked('a write that is interrupted', () => {
     expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 8 });
   });
 
+  test('is stopped also behind transactions that wait for its commit: they may try again', async () => {
+    const pool = await tablePool();
+    const others = Array.from({ length: 8 }, (_, n) =>
+      outcome(pool.transaction((tx) => tx.run('INSERT INTO t VALUES (?)', [n]))),
+    );
+    // Its first statement has no limit, so that it may share.
+    const stopped = outcome(
+      pool.transaction(async (tx) => {
+        await tx.run('INSERT INTO t VALUES (100)');
+        await tx.run(ENDLESS_INSERT, [], { timeout: 60 });
+      }),
+    );
+    expect(await stopped).toBe('POOL_TIMEOUT');
+    const outcomes = await Promise.all(others);
+    expect(['resolved', 'POOL_THREAD_LOST']).toEqual(expect.arrayContaining(outcomes));
+    const stored = outcomes.filter((each) => each === 'resolved').length;
+    expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: stored });
+  });
+
   test('is of unknown outcome where it is a script', async () => {
     const pool = await tablePool();
     const script = `INSERT INTO t VALUES (1); ${ENDLESS_INSERT}`;

@@ -261,11 +261,13 @@ export const Control = {
   interrupting: 6,
   /** The number, in the extension, of the connection that the work runs on. */
   connection: 7,
+  /** 1 where to interrupt what runs would undo the work of others too. */
+  shared: 8,
   /** A word for each unit of two groups, and for as many calls: who has claimed it. */
-  units: 8,
-  tasks: 8 + 2 * 512,
+  units: 9,
+  tasks: 9 + 2 * 512,
   /** How many words there are. */
-  words: 8 + 4 * 512,
+  words: 9 + 4 * 512,
 } as const;
 
 /** The word of a call, by its number. */

@@ -7,16 +7,25 @@ import { Control } from './protocol.js';
  */
 export class Running {
   readonly #control: Int32Array;
-  /** The connection that the words name. */
+  /** What the words say: of which connection, and whether others would be undone too. */
   #connection = 0;
+  #isShared = false;
 
   constructor(control: Int32Array) {
     this.#control = control;
   }
 
-  /** A piece of work begins that may be interrupted, on the connection of this number. */
-  begin(ticket: number, connection: number): void {
+  /**
+   * A piece of work begins that may be interrupted, on the connection of this number.
+   *
+   * @param isShared whether that would undo the work of others too: then it is a last resort.
+   */
+  begin(ticket: number, connection: number, isShared = false): void {
     const control = this.#control;
+    if (isShared !== this.#isShared) {
+      this.#isShared = isShared;
+      Atomics.store(control, Control.shared, isShared ? 1 : 0);
+    }
     if (connection !== this.#connection) {
       this.#connection = connection;
       Atomics.store(control, Control.connection, connection);

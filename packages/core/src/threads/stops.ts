@@ -6,7 +6,9 @@ import { Control } from './protocol.js';
 const LOOK = 4;
 /** What has not ended so long after it was stopped, in ms, will not soon: with an extension that
  * interrupts it, and without. */
-const STUCK = { hooks: 300, none: 50 };
+const STUCK = { hooks: 1000, none: 50 };
+/** How long, in ms, what shares a commit may go on, before it is interrupted, and the others undone. */
+const SHARED = 100;
 
 /** Stops what a thread runs, from the calling thread. */
 export class Stops {
@@ -46,7 +48,7 @@ export class Stops {
 
   /** Interrupts the work of this ticket until it has ended; does nothing where it does not run. */
   interrupt(ticket: number): void {
-    if (!this.#fire(ticket)) return;
+    if (!this.#fire(ticket, 0)) return;
     this.#stopping.set(ticket, performance.now());
     this.#watch();
   }
@@ -74,11 +76,11 @@ export class Stops {
   #look(): void {
     if (this.#all) {
       const ticket = Atomics.load(this.#control, Control.current);
-      if (ticket !== 0) this.#fire(ticket);
+      if (ticket !== 0) this.#fire(ticket, Number.POSITIVE_INFINITY);
     }
     const now = performance.now();
     for (const [ticket, since] of this.#stopping) {
-      if (!this.#fire(ticket)) {
+      if (!this.#fire(ticket, now - since)) {
         this.#stopping.delete(ticket);
       } else if (now - since > (this.canInterrupt ? STUCK.hooks : STUCK.none)) {
         this.#stopping.set(ticket, Number.POSITIVE_INFINITY);
@@ -91,11 +93,12 @@ export class Stops {
     }
   }
 
-  /** Interrupts the work of this ticket; false where it does not run. */
-  #fire(ticket: number): boolean {
+  /** Interrupts the work of this ticket, stopped so many ms ago; false where it does not run. */
+  #fire(ticket: number, waited: number): boolean {
     const control = this.#control;
     if (!this.isRunning(ticket)) return false;
     if (!this.canInterrupt) return true;
+    if (waited < SHARED && Atomics.load(control, Control.shared) === 1) return true;
     // The thread goes on to its next statement only when this word is 0.
     Atomics.store(control, Control.interrupting, ticket);
     try {

@@ -78,21 +78,21 @@ export class TransactionRun {
     this.check();
     const id = reader.number();
     const { connection, runner } = this.#tools;
-    // To interrupt what writes would undo those whose commit it shares; who asks for limits before
+    // To interrupt what writes undoes those, too, whose commit it shares; who asks for limits before
     // the transaction begins shares none.
-    const mayStop = !this.#nested || runner.prepared(connection, id).statement.readonly;
-    this.#call(task, mayStop, () => this.#run(id, task, reader, out));
+    const isShared = this.#nested && !runner.prepared(connection, id).statement.readonly;
+    this.#call(task, isShared, () => this.#run(id, task, reader, out));
   }
 
   /** Fetches rows of a stream. */
   fetch(task: number, work: () => void): void {
-    this.#call(task, true, work);
+    this.#call(task, false, work);
   }
 
   /** Runs what a call asks for, unless it was given up. */
-  #call(task: number, mayStop: boolean, work: () => void): void {
+  #call(task: number, isShared: boolean, work: () => void): void {
     const { connection, running } = this.#tools;
-    running.begin(mayStop ? -task : 0, connection.number);
+    running.begin(-task, connection.number, isShared);
     try {
       if (!running.claims(taskWord(task), task)) throw interrupted();
       work();
@@ -163,7 +163,7 @@ export class TransactionRun {
 
   exec(task: number, script: string): void {
     this.check();
-    this.#call(task, !this.#nested, () => this.#exec(script));
+    this.#call(task, this.#nested, () => this.#exec(script));
   }
 
   #exec(script: string): void {
@@ -278,7 +278,7 @@ export class TransactionRun {
     this.#nested = false;
     const held = this.#held;
     this.#held = [];
-    if (held.length > 0) this.#done(held, error);
+    if (held.length > 0) this.#done(held, isInterrupted(error) ? undoneByAnother() : error);
   }
 
   #done(tasks: number[], error?: unknown): void {
@@ -322,4 +322,11 @@ export class TransactionRun {
 function undoneByInterrupt(): Error {
   const why = 'SQLite does that where a statement that writes is interrupted';
   return Object.assign(interrupted(), { message: `the transaction was rolled back: ${why}` });
+}
+
+/** Nothing of it is stored, and it may run again: so it is as if the thread had died. */
+function undoneByAnother(): Error {
+  const why = 'a transaction that shared its commit went on after it was given up';
+  const message = `the transaction was rolled back before it was committed: ${why}`;
+  return Object.assign(new Error(message), { name: 'PoolError', code: 'POOL_THREAD_LOST' });
 }
