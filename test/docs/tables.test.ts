@@ -43,6 +43,7 @@ describe('the options', () => {
   for (const [name, value] of Object.entries(defaults.checkpoint)) {
     values[`checkpoint.${name}`] = value;
   }
+  for (const [name, value] of Object.entries(defaults.changes)) values[`changes.${name}`] = value;
 
   test('are all in the table, and no others', () => {
     let known: string[] = [];

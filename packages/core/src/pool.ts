@@ -184,7 +184,7 @@ export class Pool implements Statements, AsyncDisposable {
    * await using pool = createPool(':memory:');
    * await pool.exec('CREATE TABLE todo (id INTEGER PRIMARY KEY, text TEXT)');
    * for await (const rows of pool.live('SELECT text FROM todo')) {
-   *   console.log(rows.length); // 0, then 1
+   *   console.log(rows.length); // 0
    *   if (rows.length === 1) break;
    *   await pool.run('INSERT INTO todo (text) VALUES (?)', ['listen']);
    * }

@@ -1,4 +1,5 @@
 import {
+  type ChangeMessage,
   createPool,
   type Lease,
   type Pool,
@@ -36,6 +37,22 @@ it('gives rows the type that the caller names, and unknown values where it names
   for await (const city of pool.iterate<City>('SELECT * FROM city')) {
     expectTypeOf(city).toEqualTypeOf<City>();
   }
+});
+
+it('gives live rows their type, and changes theirs', async () => {
+  for await (const cities of pool.live<City>('SELECT * FROM city')) {
+    expectTypeOf(cities).toEqualTypeOf<City[]>();
+    break;
+  }
+  for await (const rows of pool.live('SELECT * FROM city')) {
+    expectTypeOf(rows).toEqualTypeOf<Record<string, unknown>[]>();
+    break;
+  }
+  const listener = ({ tables, rowids }: ChangeMessage) => {
+    expectTypeOf(tables).toEqualTypeOf<string[]>();
+    expectTypeOf(rowids).toEqualTypeOf<Record<string, (number | bigint)[]> | undefined>();
+  };
+  expectTypeOf(pool.on('change', listener).off('change', listener)).toEqualTypeOf<Pool>();
 });
 
 it('gives writes their results', async () => {

@@ -40,6 +40,7 @@ test('a lone write that kills the writer is not stored, and the next one is', as
   expect(answers.get(2)).toBe('resolved');
   expect(['POOL_THREAD_LOST', 'POOL_OUTCOME_UNKNOWN']).toContain(answers.get(1));
   expect(lost).toEqual(['writer']);
+  await pool.ready();
   expect(pool.stats()).toMatchObject({ state: 'open', threadsLost: 1 });
   expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 1 });
 });

@@ -16,6 +16,8 @@ const MOST_UNDER_WAY = 4 * MOST_UNITS;
 const MOST_STATEMENTS = 100_000;
 const MOST_SHAPES = 2000;
 const MOST_ROWIDS = 100_000;
+/** What a process may say that has nothing under way. */
+const QUIET: ReadonlySet<unknown> = new Set(['ping', 'stop', 'feed']);
 
 export interface GuestOwner {
   /** It has nothing under way any more, and asks for nothing. */
@@ -142,7 +144,7 @@ export class Guest {
 
   #handle(message: Fields): void {
     const { type } = message;
-    if (type !== 'ping') this.resting = false;
+    if (!QUIET.has(type)) this.resting = false;
     switch (type) {
       case 'ping':
         return this.say({ type: 'pong' });

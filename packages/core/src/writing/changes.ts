@@ -28,7 +28,8 @@ export class Changes {
   readonly #listeners = new Set<ChangeListener>();
   /** What the writer was told last; -1: nothing. */
   #rowids = -1;
-  /** Whether the writer has answered that. */
+  /** The call that told it, and whether that is answered. */
+  #task = 0;
   #isReady = false;
   #waiting: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -83,13 +84,15 @@ export class Changes {
     this.#isReady = false;
     const task = line.expect({
       reply: () => {
-        if (this.#rowids !== rowids) return;
+        // It was told something else since.
+        if (this.#task !== task) return;
         this.#isReady = rowids >= 0;
         for (const resolve of this.#waiting.splice(0)) resolve();
       },
       // The writer that comes after it is told anew.
       lost: () => {},
     });
+    this.#task = task;
     this.#send({ type: 'feed', task, on: rowids >= 0, rowids: Math.max(0, rowids) });
     this.#watch(rowids >= 0 && !line.isRemote);
   }
