@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { comparison, endMembers } from './comparison.ts';
 import { backups } from './core/backup.ts';
 import { bulk } from './core/bulk.ts';
 import { hooks } from './core/hooks.ts';
@@ -11,11 +12,12 @@ import { sharing } from './core/sharing.ts';
 import { sharedCommits, transactions } from './core/transactions.ts';
 import { wal } from './core/wal.ts';
 import { drizzle } from './drizzle.ts';
-import { type Line, printLines, runScenario, type Scenario } from './harness.ts';
+import { type Line, printLines, runScenario, type Scenario, setScale } from './harness.ts';
 import { kysely } from './kysely.ts';
 import { typeorm } from './typeorm.ts';
 
 const scenarios: readonly Scenario[] = [
+  ...comparison,
   inserts('full'),
   inserts('normal'),
   transactions,
@@ -37,10 +39,17 @@ const scenarios: readonly Scenario[] = [
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'string' }, rounds: { type: 'string' } },
+  options: {
+    json: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+  },
 });
+if (values.quick) setScale(0.2);
 const chosen = scenarios.filter(
-  ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
+  ({ name, long }) =>
+    !(values.quick && long === true) &&
+    (positionals.length === 0 || positionals.some((word) => name.includes(word))),
 );
 if (chosen.length === 0) {
   console.error(`no scenario has ${positionals.join(' or ')} in its name; there are:`);
@@ -51,9 +60,10 @@ if (chosen.length === 0) {
 console.log(`Node.js ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim()})`);
 const lines: Line[] = [];
 for (const scenario of chosen) {
-  const rounds = values.rounds === undefined ? scenario.rounds : Number(values.rounds);
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : scenario.rounds));
   const result = await runScenario({ ...scenario, rounds });
   printLines(result);
   lines.push(...result);
 }
+endMembers();
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(lines, undefined, 2));
