@@ -6,6 +6,7 @@ import { createPool, type Pool } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { randomFrom } from '../support/random.ts';
 import { type Disk, smallDisk } from './disk.ts';
+import { PATIENT } from './entries.ts';
 import { Report, type Tries } from './report.ts';
 
 /** The disk, what is kept back of it to make room later, and the largest that one part may be. */
@@ -121,7 +122,9 @@ export async function diskFull(
     }
   }
   const refused = Object.keys(KINDS).map((kind) => `${kind}: SQLITE_FULL`);
-  report.fired(...refused, 'waves stored in part', 'stored when there was room');
+  report.fired(...refused, 'stored when there was room');
+  // Mostly two for each disk: a few disks may have none.
+  if (rounds >= 10) report.fired('waves stored in part');
   return report;
 }
 
@@ -136,7 +139,7 @@ async function fill(
   writeFileSync(reserve, Buffer.alloc((RESERVE_KB + random() * 512) * 1024));
   // Checkpoints grow the database file: it is they who meet the full disk as often as the writer.
   const walPages = random() < 0.5 ? 40 : 1000;
-  const pool = createPool(file, { readers: 1, synchronous, checkpoint: { walPages } });
+  const pool = createPool(file, { readers: 1, ...PATIENT, synchronous, checkpoint: { walPages } });
   try {
     await pool.exec('CREATE TABLE entry (number INTEGER, part INTEGER, bytes BLOB)');
     const calls = new Calls(pool, random);

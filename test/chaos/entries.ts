@@ -1,5 +1,12 @@
 import type { Pool } from '@poolite/core';
 
+/** A machine that is busy with other things may stand still for longer than the defaults allow. */
+export const PATIENT = {
+  acquireTimeout: 300_000,
+  transactionTimeout: 300_000,
+  busyTimeout: 60_000,
+};
+
 /** What the programs write that come to harm: numbered entries of callers, each of so many parts. */
 export const MAKE_ENTRIES =
   'CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, caller TEXT, number INTEGER, part INTEGER)';

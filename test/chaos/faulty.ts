@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { createPool } from '@poolite/core';
-import { callers, MAKE_ENTRIES, MANY, PARTS, type Write, writes } from './entries.ts';
+import { callers, MAKE_ENTRIES, MANY, PARTS, PATIENT, type Write, writes } from './entries.ts';
 
 /**
  * The program whose disk fails: callers of every kind write numbered entries through one pool, whatever
@@ -21,7 +21,7 @@ async function heard(answer: Promise<unknown>): Promise<string> {
   }
 }
 
-const pool = createPool(file, { readers: 1, ...JSON.parse(json) });
+const pool = createPool(file, { readers: 1, ...PATIENT, ...JSON.parse(json) });
 await pool.exec(MAKE_ENTRIES);
 
 /** What is seen of the entries is whole, whatever fails beside it. */

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { createPool } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { randomFrom } from '../support/random.ts';
+import { PATIENT } from './entries.ts';
 import { check } from './history/check.ts';
 import type { Entry, Final } from './history/entries.ts';
 import { Load, listOf, listsFor, MAKE_LISTS } from './history/load.ts';
@@ -24,7 +25,7 @@ const program = fileURLToPath(new URL('./history/member.ts', import.meta.url));
  */
 export function history({ rounds, seed }: Tries): Promise<Report> {
   return histories({ rounds, seed }, async (file, random, report) => {
-    const pool = createPool(file, { readers: 2 });
+    const pool = createPool(file, { readers: 2, ...PATIENT });
     try {
       const load = new Load(pool, { member: 1, callers: CALLERS, calls: CALLS, random });
       await load.run();
@@ -73,10 +74,11 @@ export function sharedHistory(members: number, { rounds, seed }: Tries): Promise
 /** The next message; whoever ends instead is an error. */
 function said(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const ended = (code: number | null) => reject(new Error(`a process ended with ${code}`));
-    child.once('exit', ended);
+    // Not its exit, which may be heard of before the last message is.
+    const ended = () => reject(new Error(`a process ended with ${child.exitCode}`));
+    child.once('disconnect', ended);
     child.once('message', (message) => {
-      child.off('exit', ended);
+      child.off('disconnect', ended);
       resolve(message);
     });
   });

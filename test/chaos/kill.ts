@@ -39,9 +39,13 @@ export class Writing {
     this.#closed = once(this.#process, 'close');
   }
 
-  /** Until it has said so many bytes, or has ended. */
+  /** Until it has said so many bytes. */
   async hasSaid(bytes = 1): Promise<void> {
-    while (statSync(this.#output).size < bytes && this.#process.exitCode === null) await delay(2);
+    while (statSync(this.#output).size < bytes) {
+      const { exitCode } = this.#process;
+      if (exitCode !== null) throw new Error(`it ended with ${exitCode}: ${this.#complaint}`);
+      await delay(2);
+    }
   }
 
   /** The last number that was answered, by caller; up to now. */

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { createPool } from '@poolite/core';
-import { callers, MAKE_ENTRIES, MANY, type Write, writes } from './entries.ts';
+import { callers, MAKE_ENTRIES, MANY, PATIENT, type Write, writes } from './entries.ts';
 
 /**
  * The program that is killed: callers of several kinds write numbered entries through one pool, each
@@ -11,7 +11,7 @@ import { callers, MAKE_ENTRIES, MANY, type Write, writes } from './entries.ts';
  */
 const [file = '', json = '{}'] = process.argv.slice(2);
 
-const pool = createPool(file, { readers: 1, ...JSON.parse(json) });
+const pool = createPool(file, { readers: 1, ...PATIENT, ...JSON.parse(json) });
 await pool.exec(MAKE_ENTRIES);
 const last = new Map(
   await pool.values<[string, number]>('SELECT caller, max(number) FROM entry GROUP BY caller'),

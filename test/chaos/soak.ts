@@ -47,6 +47,8 @@ export async function soak({ rounds: minutes, seed }: Tries): Promise<Report> {
   }
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
+  const warned = (warning: Error) => report.expect(false, () => `a warning: ${warning.message}`);
+  process.on('warning', warned);
   const folder = mkdtempSync(join(tmpdir(), 'poolite-soak-'));
   const file = join(folder, 'soak.db');
   try {
@@ -70,6 +72,7 @@ export async function soak({ rounds: minutes, seed }: Tries): Promise<Report> {
     db.close();
     report.expect(integrity === 'ok', () => `integrity: ${integrity}`);
   } finally {
+    process.off('warning', warned);
     rmSync(folder, { recursive: true, force: true });
   }
   report.fired('insert', 'transfer', 'runMany', 'stream', 'snapshot', 'lease', 'backup');

@@ -1,5 +1,6 @@
 import { createPool } from '@poolite/core';
 import { randomFrom } from '../../support/random.ts';
+import { PATIENT } from '../entries.ts';
 import { Load, type LoadOptions } from './load.ts';
 
 /**
@@ -11,7 +12,7 @@ import { Load, type LoadOptions } from './load.ts';
 const [file = '', json = '{}'] = process.argv.slice(2);
 const options = JSON.parse(json) as Omit<LoadOptions, 'random'> & { seed: number };
 
-const pool = createPool(file, { writer: 'shared', readers: 1 });
+const pool = createPool(file, { writer: 'shared', readers: 1, ...PATIENT });
 await pool.ready();
 process.send?.('ready');
 process.once('message', async () => {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { createPool, type Pool } from '@poolite/core';
 import Database from 'better-sqlite3';
+import { PATIENT } from '../entries.ts';
 import type { Report } from '../report.ts';
 
 export const MAKE_ENTRIES = 'CREATE TABLE entry (number INTEGER NOT NULL, part INTEGER NOT NULL)';
@@ -41,7 +42,7 @@ export class System {
 
   open(): Pool {
     this.pool = createPool(this.file, {
-      ...{ readers: 1, setup, acquireTimeout: 120_000, transactionTimeout: 120_000 },
+      ...{ readers: 1, setup, ...PATIENT },
     });
     this.pool.on('threadLost', () => this.report.count('threads that died'));
     return this.pool;

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createPool, type Pool } from '@poolite/core';
+import { PATIENT } from '../entries.ts';
 
 const ACCOUNTS = 50;
 /** So many rows each writer leaves of its own. */
@@ -221,7 +222,7 @@ export const WAL_LIMIT = 8 * 1024 * 1024;
 
 export function openSoaked(file: string): Pool {
   return createPool(file, {
-    ...{ readers: 2, setup, acquireTimeout: 120_000 },
+    ...{ readers: 2, setup, ...PATIENT },
     checkpoint: { walLimit: WAL_LIMIT },
   });
 }

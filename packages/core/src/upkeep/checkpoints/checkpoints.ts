@@ -225,7 +225,9 @@ export class Checkpoints {
     } finally {
       this.#working = false;
       const left = this.#nextLook - performance.now();
-      if (this.#written && !this.#stopped && this.#later === undefined) this.#lookLater(left);
+      // Where the checkpoint took longer than that, at once: Node.js warns of less than nothing.
+      const after = Math.max(0, left);
+      if (this.#written && !this.#stopped && this.#later === undefined) this.#lookLater(after);
       // Somebody was in the way for a moment: what is left may be the last that is ever written.
       if (this.#dirty && this.#timer === undefined) this.#wait();
     }
