@@ -12,6 +12,9 @@ import { tornWal } from './torn-wal.ts';
 /** `pnpm test:chaos` tries each of these for longer, and repeats what a seed began. */
 const SEED = Number(process.env.CHAOS_SEED ?? randomInt(1, 2 ** 31));
 
+/** In ms: it only ends what hangs. A machine may stand still for minutes. */
+const LIMIT = 900_000;
+
 type Row = [promise: string, rounds: number, fault: (tries: Tries) => Promise<Report>];
 
 const KEPT: Row[] = [
@@ -37,7 +40,7 @@ async function tried([name, rounds, fault]: Row): Promise<void> {
 }
 
 // What is tried at random is not tried again.
-describe.runIf(process.platform !== 'win32')('at random', { retry: 0 }, () => {
+describe.runIf(process.platform !== 'win32')('at random', { retry: 0, timeout: LIMIT }, () => {
   test.each(KEPT)('what was acknowledged is kept, whole: %s', (...row) => tried(row));
 
   test('any mix of calls, deaths and closings is answered truly', () =>

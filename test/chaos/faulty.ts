@@ -21,6 +21,9 @@ async function heard(answer: Promise<unknown>): Promise<string> {
   }
 }
 
+// Whoever waits for it has ended: so does it.
+process.stdin.resume().once('end', () => process.exit(1));
+
 const pool = createPool(file, { readers: 1, ...PATIENT, ...JSON.parse(json) });
 await pool.exec(MAKE_ENTRIES);
 

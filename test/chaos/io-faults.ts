@@ -83,7 +83,7 @@ class Faulty {
     const fd = openSync(this.#output, 'w');
     const node = [process.execPath, '--experimental-strip-types', '--no-warnings', program];
     const args = ['-x', '-f', this.#control, ...node, file, JSON.stringify(options)];
-    this.#process = spawn('fiu-run', args, { stdio: ['ignore', fd, 'pipe'] });
+    this.#process = spawn('fiu-run', args, { stdio: ['pipe', fd, 'pipe'] });
     closeSync(fd);
     this.#process.stderr?.on('data', (data) => {
       this.#complaint += data;

@@ -30,7 +30,7 @@ export class Writing {
     this.#output = `${file}.said`;
     const fd = openSync(this.#output, 'w');
     this.#process = spawn(process.execPath, [...args, JSON.stringify(options)], {
-      stdio: ['ignore', fd, 'pipe'],
+      stdio: ['pipe', fd, 'pipe'],
     });
     closeSync(fd);
     this.#process.stderr?.on('data', (data) => {

@@ -11,6 +11,9 @@ import { callers, MAKE_ENTRIES, MANY, PATIENT, type Write, writes } from './entr
  */
 const [file = '', json = '{}'] = process.argv.slice(2);
 
+// Whoever waits for it has ended: so does it.
+process.stdin.resume().once('end', () => process.exit(1));
+
 const pool = createPool(file, { readers: 1, ...PATIENT, ...JSON.parse(json) });
 await pool.exec(MAKE_ENTRIES);
 const last = new Map(
