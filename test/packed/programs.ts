@@ -1,0 +1,40 @@
+/**
+ * A program that has every part of the core load what it needs: readers, the writer, a job, a process
+ * of its own, the extension. It prints `done`.
+ */
+export const coreProgram = `
+async function main() {
+  const file = process.argv[2];
+  const pool = createPool(file, { inlineReads: 'off', statsSocket: true });
+  await pool.exec('CREATE TABLE t (a INTEGER)');
+  await Promise.all([1, 2, 3].map((a) => pool.run('INSERT INTO t VALUES (?)', [a])));
+  await pool.transaction((tx) => tx.run('UPDATE t SET a = a + 1'));
+  const { total } = await pool.get('SELECT sum(a) AS total FROM t');
+  if (total !== 9) throw new Error('the sum is ' + total);
+  const { loaded, reason } = pool.stats().hooks;
+  console.log('hooks:', loaded ? 'loaded' : reason);
+  const { verdict } = await pool.backup(file + '.backup', { compress: 'gzip', verify: 'full' });
+  if (verdict !== 'ok') throw new Error('the backup is ' + verdict);
+  await pool.run('BEGIN').then(
+    () => { throw new Error('BEGIN went through'); },
+    (error) => { if (!PoolError.is(error)) throw error; },
+  );
+  if ((await runningPools(file)).length !== 1) throw new Error('the pool is not seen');
+  await pool.close();
+  const server = await startWriterServer(file);
+  const guest = createPool(file, { writer: { socketPath: server.socketPath } });
+  await guest.run('INSERT INTO t VALUES (7)');
+  if (guest.stats().writer.role !== 'client') throw new Error('it wrote by itself');
+  await guest.close();
+  await server.shutdown();
+  console.log('done');
+}
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
+`;
+
+const names = 'createPool, PoolError, runningPools, startWriterServer';
+export const esm = `import { ${names} } from '@poolite/core';\n${coreProgram}`;
+export const cjs = `const { ${names} } = require('@poolite/core');\n${coreProgram}`;
