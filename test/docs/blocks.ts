@@ -36,7 +36,8 @@ export function packages(): string[] {
 /** The pages whose code is shown to users. */
 export function pages(): string[] {
   const readmes = packages().map((folder) => `${folder}/README.md`);
-  return ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...readmes];
+  const guides = readdirSync(new URL('docs/guides/', root)).map((name) => `docs/guides/${name}`);
+  return ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...readmes, ...guides];
 }
 
 export function pageBlocks(): Block[] {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { program } from '../../packages/cli/src/program.js';
 import { FAULTS } from '../chaos/faults.ts';
 import { packages, pageBlocks, pages, root } from './blocks.ts';
@@ -59,9 +60,13 @@ test.each(['README.md', 'packages/core/README.md'])('%s gives the two commands',
 });
 
 test('every block says what language it is in', () => {
-  const known = ['ts', 'js', 'sh', 'text', 'mermaid'];
+  const known = ['ts', 'js', 'sh', 'yaml', 'text', 'mermaid'];
   const others = blocks.filter(({ language }) => !known.includes(language));
   expect(others.map(({ where }) => where)).toEqual([]);
+});
+
+test.each(blocks.filter(({ language }) => language === 'yaml'))('$where is YAML', ({ text }) => {
+  expect(parse(text, { strict: true })).toBeTypeOf('object');
 });
 
 const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g;

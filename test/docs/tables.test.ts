@@ -6,6 +6,7 @@ import { FAULTS } from '../chaos/faults.ts';
 import { root } from './blocks.ts';
 
 const readme = read('packages/core/README.md');
+const errors = read('docs/guides/errors.md');
 
 function read(file: string): string {
   return readFileSync(new URL(file, root), 'utf8');
@@ -85,13 +86,13 @@ test('every method of a pool has a place in the tour', () => {
 
 test('every code of an error has a row, with what to do', () => {
   const codes = members('packages/core/src/errors.ts', 'export type PoolErrorCode', /\| '(\w+)'/g);
-  const rows = table('code');
+  const rows = table('code', errors);
   expect(rows.map(([code]) => code).sort()).toEqual(codes.sort());
   for (const [code, , advice = ''] of rows) expect(advice, code).not.toBe('');
 });
 
 test('the errors that may be tried again are those that say so', () => {
-  const codes = table('code').map(([code]) => code as PoolError['code']);
+  const codes = table('code', errors).map(([code]) => code as PoolError['code']);
   const retryable = codes.filter((code) => new PoolError(code, '').retryable);
   expect(retryable.sort()).toEqual(['POOL_THREAD_LOST', 'POOL_TIMEOUT']);
   expect(readme).toContain('`retryable` is true for POOL_TIMEOUT and POOL_THREAD_LOST');
