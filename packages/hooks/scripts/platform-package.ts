@@ -5,7 +5,11 @@ import { fileName } from '../src/platform.ts';
 /** What a package of a platform has from the manifest of `@poolite/hooks`. */
 export interface OwnManifest {
   readonly version: string;
-  readonly [field: string]: unknown;
+  readonly license?: unknown;
+  readonly author?: unknown;
+  readonly repository?: unknown;
+  readonly engines?: unknown;
+  readonly publishConfig?: unknown;
 }
 
 /**
