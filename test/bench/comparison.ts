@@ -7,7 +7,7 @@ import { type Contender, isQuick, type Scenario, scaled } from './harness.ts';
 import { installPeers, type Missing } from './peers/install.ts';
 import { slowQuery } from './slow-query.ts';
 
-const ROUND = 200;
+const ROUND = 120;
 const ROUNDS = 3;
 const PROCESSES = 8;
 /** Items that are read and updated; inserts come behind them. */
@@ -16,7 +16,7 @@ const ROWS = 10_000;
 const QUICK_ROWS = 2000;
 const SLOW = 400;
 
-interface Work {
+export interface Work {
   /** What is measured, as the tables call it. */
   name: string;
   work: WorkName;
@@ -114,7 +114,8 @@ function contenderOf(entry: Entry, folder: string, work: Work, rows: number): Co
   };
 }
 
-function scenario(work: Work): Scenario {
+/** The scenario of one work: each contender on a file of its own, in a process of its own. */
+export function comparing(work: Work): Scenario {
   const reads = ['get', 'range', 'all', 'update', 'mixed', 'slow'].includes(work.work);
   return {
     name: `libraries: ${work.name}`,
@@ -298,7 +299,7 @@ const works: readonly Work[] = [
 
 /** The same work for every library that an application could take instead. */
 export const comparison: readonly Scenario[] = [
-  ...works.map(scenario),
+  ...works.map(comparing),
   {
     name: `libraries: ${PROCESSES} processes that insert, 16 callers each, synchronous full`,
     unit: 'calls/s',

@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdirSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { comparison, endMembers } from './comparison.ts';
 import { backups } from './core/backup.ts';
@@ -14,6 +15,8 @@ import { wal } from './core/wal.ts';
 import { drizzle } from './drizzle.ts';
 import { type Line, printLines, runScenario, type Scenario, setScale } from './harness.ts';
 import { kysely } from './kysely.ts';
+import { report } from './report.ts';
+import { describe, machine, type Run, save } from './results.ts';
 import { typeorm } from './typeorm.ts';
 
 const scenarios: readonly Scenario[] = [
@@ -41,6 +44,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'string' },
+    report: { type: 'string' },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
   },
@@ -57,13 +61,25 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
-console.log(`Node.js ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim()})`);
+console.log(describe(machine()));
 const lines: Line[] = [];
+const runs: Run[] = [];
 for (const scenario of chosen) {
   const rounds = Number(values.rounds ?? (values.quick ? 1 : scenario.rounds));
   const result = await runScenario({ ...scenario, rounds });
   printLines(result);
   lines.push(...result);
+  runs.push({
+    scenario: scenario.name,
+    at: new Date().toISOString(),
+    load: loadavg()[0] as number,
+  });
 }
 endMembers();
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(lines, undefined, 2));
+const results = { machine: machine(), runs, lines };
+if (values.json !== undefined) save(values.json, results);
+if (values.report !== undefined) {
+  mkdirSync(values.report, { recursive: true });
+  save(join(values.report, 'results.json'), results);
+  await report(values.report);
+}

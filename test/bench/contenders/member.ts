@@ -5,7 +5,7 @@ import type { Command, Reply } from './process.ts';
 const program = fileURLToPath(new URL('./process.ts', import.meta.url));
 
 /** How long one command may take, in ms: what answers later hangs, and is ended. */
-const PATIENCE = 30_000;
+const PATIENCE = 15_000;
 
 /** The process of one contender, which does one thing after the other as it is told. */
 export class Member {
