@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { diskFull } from './disk-full.ts';
-import { history, sharedHistory } from './history.ts';
+import { history } from './history.ts';
 import { ioFaults } from './io-faults.ts';
 import { kill } from './kill.ts';
 import { model } from './model.ts';
@@ -27,10 +27,7 @@ const KEPT: Row[] = [
   ['a WAL whose end is torn off or spoiled', 2, tornWal],
 ];
 
-const SERIAL: Row[] = [
-  ['of one process', 1, history],
-  ['of processes that share a writer', 1, (tries) => sharedHistory(2, tries)],
-];
+const SERIAL: Row[] = [['of one process', 1, history]];
 
 async function tried([name, rounds, fault]: Row): Promise<void> {
   console.log(`${name}: ${rounds} rounds, CHAOS_SEED=${SEED}`);

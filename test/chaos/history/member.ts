@@ -15,7 +15,8 @@ const options = JSON.parse(json) as Omit<LoadOptions, 'random'> & { seed: number
 const pool = createPool(file, { writer: 'shared', readers: 1, ...PATIENT });
 await pool.ready();
 process.send?.('ready');
-process.once('message', async () => {
+// Not `once`: as long as it listens, the channel keeps the process alive, whatever the pool does.
+process.on('message', async () => {
   const load = new Load(pool, { ...options, random: randomFrom(options.seed) });
   await load.run();
   const { history, counts } = load;
