@@ -29,6 +29,12 @@ function check(line: string): void {
     const named = faults.split(' ').filter((name) => name !== '');
     return expect(Object.keys(FAULTS), line).toEqual(expect.arrayContaining(named));
   }
+  const bench = /^pnpm bench(.*)$/.exec(line)?.[1];
+  if (bench !== undefined) {
+    const source = readFileSync(new URL('test/bench/main.ts', root), 'utf8');
+    for (const [, option = ''] of bench.matchAll(/ --([a-z]+)/g)) expect(source).toContain(option);
+    return;
+  }
   const installed = /^npm install (\S+)$/.exec(line)?.[1];
   if (installed !== undefined) {
     const all = packages().map((folder) => manifest(`${folder}/`));
