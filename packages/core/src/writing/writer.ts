@@ -340,7 +340,10 @@ export class Writer {
   /** The same where another process grants turns. */
   #askFor(): void {
     this.#commands.push(...this.#asking.next(this.thread, this.groups, this.#waiting));
-    if (this.#asking.pausing && this.groups.queued > 0) this.#sweeper.start();
+    if (!this.#asking.pausing || this.groups.queued + this.#waiting.length === 0) return;
+    if (this.groups.queued > 0) this.#sweeper.start();
+    // Nothing is sent now that would keep the process alive for those who wait.
+    this.thread.reference();
   }
 
   #taken(error: Error): void {
