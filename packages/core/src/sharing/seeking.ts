@@ -23,6 +23,9 @@ export class Seeking extends Line {
       const { task } = command;
       queueMicrotask(() => {
         this.deliver([{ type: 'done', tasks: [task], failure: undefined, inTransaction: false }]);
+        // Nobody waits for a writer any more.
+        this.isAlive = false;
+        this.end();
       });
     }
   }

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { startWriterServer } from '@poolite/core';
 import { expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
+import { freshFile } from '../support/folder.ts';
 import { pair, until } from './pair.ts';
 
 /** What keeps it alive is what it waits for, and nothing else: its channel is closed before it writes. */
@@ -51,3 +53,32 @@ test.each(['write', 'transaction'])(
     expect(await client.values('SELECT n FROM t ORDER BY n')).toEqual([[0], [1]]);
   },
 );
+
+/** Closes its pool while it reads; goes on when it is told to. */
+const CLOSER = `
+  import { once } from 'node:events';
+  import { createPool } from '@poolite/core';
+  const [file, socketPath] = process.argv.slice(1);
+  const pool = createPool(file, { writer: { socketPath }, readers: 1 });
+  await pool.ready();
+  const lost = new Promise((resolve) => pool.on('writer', ({ role }) => role === 'seeking' && resolve()));
+  let closed;
+  await pool.snapshot(async (tx) => {
+    await tx.get('SELECT 1');
+    closed = pool.close({ timeout: 60_000 });
+    process.send('closing');
+    await lost;
+  });
+  await closed;
+  process.exitCode = 7;
+`;
+
+test('a process ends that closes its pool while nobody writes', async () => {
+  const file = freshFile();
+  const server = await startWriterServer(file);
+  const other = new Child(CLOSER, [file, server.socketPath]);
+  const exited = once(other.process, 'exit');
+  expect(await other.message()).toBe('closing');
+  await server.stop();
+  expect(await exited).toEqual([7, null]);
+});
