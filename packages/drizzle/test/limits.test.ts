@@ -6,7 +6,7 @@ import { openBank, outcome, owner } from './support/db.ts';
 const endless = sql.raw(ENDLESS);
 const write = sql.raw(`INSERT INTO owner (name) SELECT 'never' FROM (${ENDLESS}) WHERE n > 0`);
 /** Long enough for what does not take a minute, on any machine. */
-const limited = { readers: 1, statementTimeout: 2000 };
+const limited = { readers: 1, statementTimeout: 1200 };
 
 hooked('a pool with a statementTimeout stops what Drizzle runs', () => {
   test('outside a transaction', async () => {

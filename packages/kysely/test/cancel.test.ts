@@ -44,7 +44,7 @@ hooked("the strategy 'cancel query'", () => {
 
 hooked('statementTimeout', () => {
   test('stops what Kysely runs', async () => {
-    const { db } = await openAccounts(1, { readers: 1, statementTimeout: 2000 });
+    const { db } = await openAccounts(1, { readers: 1, statementTimeout: 1200 });
     await expect(endless.execute(db)).rejects.toMatchObject({ code: 'POOL_TIMEOUT' });
     await expect(write.execute(db)).rejects.toMatchObject({ code: 'POOL_TIMEOUT' });
     expect(await count(db)).toBe(1);

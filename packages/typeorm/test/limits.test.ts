@@ -4,7 +4,7 @@ import { Account, account, names, openSource, outcome } from './support/db.ts';
 
 const write = `INSERT INTO account (name) SELECT 'never' FROM (${ENDLESS}) WHERE n > 0`;
 /** Long enough for what does not take a minute, on any machine. */
-const limited = { readers: 1, statementTimeout: 2000 };
+const limited = { readers: 1, statementTimeout: 1200 };
 
 hooked('a pool with a statementTimeout stops what TypeORM runs', () => {
   test('outside a transaction', async () => {
