@@ -18,8 +18,8 @@ const LIMIT = 900_000;
 type Row = [promise: string, rounds: number, fault: (tries: Tries) => Promise<Report>];
 
 const KEPT: Row[] = [
-  ['a process that is killed, full', 10, (tries) => kill('full', tries)],
-  ['a process that is killed, normal', 10, (tries) => kill('normal', tries)],
+  ['a process that is killed, full', 7, (tries) => kill('full', tries)],
+  ['a process that is killed, normal', 7, (tries) => kill('normal', tries)],
   ['processes that share a writer and are killed', 5, (tries) => sharedWriter(3, tries)],
   ['a disk that is full in the middle of a group, full', 2, (tries) => diskFull('full', tries)],
   ['a disk that is full in the middle of a group, normal', 2, (tries) => diskFull('normal', tries)],
@@ -41,7 +41,7 @@ describe.runIf(process.platform !== 'win32')('at random', { retry: 0, timeout: L
   test.each(KEPT)('what was acknowledged is kept, whole: %s', (...row) => tried(row));
 
   test('any mix of calls, deaths and closings is answered truly', () =>
-    tried(['mixes of commands', 8, model]));
+    tried(['mixes of commands', 6, model]));
 
   test.each(SERIAL)('transactions are as if one ran after the other: %s', (...row) => tried(row));
 });

@@ -81,7 +81,8 @@ const cases: Record<string, [writes: Writes, tables: string[]]> = {
 
 hooked('a commit is told with the tables that it changed', () => {
   for (const file of ['', ':memory:']) {
-    test.each(Object.entries(cases))(
+    // In memory the same thread tells it in the same way.
+    test.each(Object.entries(cases).filter((_, i) => file === '' || i % 4 === 0))(
       `%s${file && ', in memory'}`,
       async (_name, [write, tables]) => {
         const { pool, told } = await watched({}, file || undefined);

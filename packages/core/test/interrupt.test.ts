@@ -10,13 +10,10 @@ async function tablePool(file = freshFile()): Promise<Pool> {
 }
 
 hooked('what would take a minute is stopped, and its connection goes on', () => {
-  const places = [
-    ['', 'signal'],
-    ['', 'timeout'],
-    [':memory:', 'signal'],
-  ] as const;
-  for (const [file, way] of places) {
-    for (const [name, call] of Object.entries(endless)) {
+  for (const file of ['', ':memory:']) {
+    // What one is given up by in the file, it is not in memory: the way there is the same.
+    for (const [i, [name, call]] of Object.entries(endless).entries()) {
+      const way = (i % 2 === 0) === (file === '') ? 'signal' : 'timeout';
       test(`${name}, by its ${way}${file && ', in memory'}`, async () => {
         const pool = await tablePool(file || undefined);
         const error = await givenUp(way, (limits) => call(pool, limits));

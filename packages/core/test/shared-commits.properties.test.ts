@@ -8,7 +8,7 @@ import { observe, refuseUnhandled, turn } from './support/observer.ts';
 refuseUnhandled();
 
 const ACCOUNTS = 4;
-const RUNS = Number(process.env.FC_RUNS ?? 35);
+const RUNS = Number(process.env.FC_RUNS ?? 28);
 
 /** What a transaction may do. */
 type Step =
