@@ -1,4 +1,5 @@
 import { defineConfig, type Options } from 'tsup';
+import { importMetaUrl } from '../../tsup.shared.ts';
 
 const common: Options = {
   target: 'node22',
@@ -15,16 +16,8 @@ export default defineConfig([
     entry: { index: 'src/index.ts' },
     format: ['esm', 'cjs'],
     dts: true,
-    // `import.meta.url` must find the thread entry from the CommonJS build too. tsup's own shim
-    // takes a wrong turn where a folder's name holds `#` or `%`, and where a test runner defines
-    // `document`.
-    esbuildOptions(options, { format }) {
-      if (format !== 'cjs') return;
-      options.define = { ...options.define, 'import.meta.url': 'importMetaUrl' };
-      options.banner = {
-        js: "'use strict';\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
-      };
-    },
+    // It must find the thread entry from the CommonJS build too.
+    esbuildOptions: importMetaUrl,
   },
   // A thread is a program of its own: whoever starts it, it may be ESM.
   { ...common, entry: { thread: 'src/thread-program.ts' }, format: ['esm'] },

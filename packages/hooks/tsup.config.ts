@@ -1,4 +1,5 @@
 import { defineConfig } from 'tsup';
+import { importMetaUrl } from '../../tsup.shared.ts';
 
 export default defineConfig({
   entry: ['src/index.ts'],
@@ -8,12 +9,5 @@ export default defineConfig({
   sourcemap: true,
   // Without its prefix, `node:sqlite` names a package.
   removeNodeProtocol: false,
-  // As in the core: tsup's own shim takes a wrong turn in folders with special names.
-  esbuildOptions(options, { format }) {
-    if (format !== 'cjs') return;
-    options.define = { ...options.define, 'import.meta.url': 'importMetaUrl' };
-    options.banner = {
-      js: "'use strict';\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
-    };
-  },
+  esbuildOptions: importMetaUrl,
 });

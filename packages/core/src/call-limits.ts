@@ -2,6 +2,7 @@ import type { Deadlines } from './deadlines.js';
 import { PoolError, shorten } from './errors.js';
 import { checkMilliseconds } from './option-checks.js';
 import type { CallOptions } from './surface.js';
+import { isInterrupted } from './threads/running.js';
 
 /** How long, in ms, whoever gave up a write waits to hear what became of it. */
 const GRACE = 500;
@@ -106,9 +107,7 @@ export class CallLimits {
         },
         (error) => {
           finish();
-          const wasStopped =
-            reason !== undefined && (error as { code?: unknown }).code === 'SQLITE_INTERRUPT';
-          if (!wasStopped) fail(error);
+          if (reason === undefined || !isInterrupted(error)) fail(error);
           else if (partly) unknown();
           else fail(reason);
         },

@@ -118,6 +118,13 @@ static void clear(Tables *tables) {
   memset(tables, 0, sizeof *tables);
 }
 
+static void clear_all(Connection *connection) {
+  clear(&connection->pending);
+  clear(&connection->committed);
+  clear(&connection->told);
+  clear(&connection->compiled);
+}
+
 static Table *find(Tables *tables, const char *schema, const char *name) {
   Table *table = tables->last;
   size_t length;
@@ -326,10 +333,7 @@ static void feed(sqlite3_context *context, int count, sqlite3_value **values) {
   sqlite3_int64 most = sqlite3_value_int64(values[1]);
   (void)count;
   stop_feeding(connection);
-  clear(&connection->pending);
-  clear(&connection->committed);
-  clear(&connection->told);
-  clear(&connection->compiled);
+  clear_all(connection);
   connection->schema = connection->commits = 0;
   connection->most = most < 0 ? 0 : most > 1000000 ? 1000000 : (int)most;
   if (sqlite3_value_int64(values[0]) == 0) return;
@@ -463,10 +467,7 @@ static void release(void *data) {
   }
   if (*link) *link = connection->next;
   sqlite3_mutex_leave(mutex);
-  clear(&connection->pending);
-  clear(&connection->committed);
-  clear(&connection->told);
-  clear(&connection->compiled);
+  clear_all(connection);
   sqlite3_free(connection);
   leave();
 }

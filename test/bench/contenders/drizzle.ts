@@ -1,4 +1,3 @@
-import { createClient } from '@libsql/client';
 import { createPool } from '@poolite/core';
 import { drizzle as onPool } from '@poolite/drizzle';
 import { asc, eq, gte, sql } from 'drizzle-orm';
@@ -7,13 +6,13 @@ import { drizzle as onLibsql } from 'drizzle-orm/libsql';
 import { type BaseSQLiteDatabase, integer, real, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { connect } from './better-sqlite3.ts';
 import {
-  BUSY_TIMEOUT,
   type Contender,
   type NewItem,
   type OpenDatabase,
   transferBy,
   Undone,
 } from './contender.ts';
+import { libsqlClient } from './libsql-client.ts';
 
 const item = sqliteTable('item', {
   id: integer().primaryKey(),
@@ -142,11 +141,7 @@ export const contenders: readonly Contender[] = [
   {
     name: 'drizzle-orm/libsql',
     open: async (file, { synchronous }) => {
-      const client = createClient({ url: `file:${file}`, timeout: BUSY_TIMEOUT } as Parameters<
-        typeof createClient
-      >[0]);
-      await client.execute('PRAGMA journal_mode = WAL');
-      await client.execute(`PRAGMA synchronous = ${synchronous}`);
+      const client = await libsqlClient(file, synchronous);
       return opened(onLibsql(client), {
         exec: (script) => client.executeMultiple(script),
         close: () => client.close(),

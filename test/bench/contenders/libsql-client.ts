@@ -1,5 +1,15 @@
-import { createClient, type Transaction } from '@libsql/client';
+import { type Client, createClient, type Transaction } from '@libsql/client';
 import { BUSY_TIMEOUT, type Contender, SQL, transferBy } from './contender.ts';
+
+export async function libsqlClient(file: string, synchronous: string): Promise<Client> {
+  const client = createClient({ url: `file:${file}`, timeout: BUSY_TIMEOUT } as Parameters<
+    typeof createClient
+  >[0]);
+  await client.execute('PRAGMA journal_mode = WAL');
+  // Of this connection: after an interactive transaction the client opens another, whose default is FULL.
+  await client.execute(`PRAGMA synchronous = ${synchronous}`);
+  return client;
+}
 
 const stepsOf = (tx: Transaction) => ({
   balance: async (id: number) => {
@@ -16,12 +26,7 @@ export const contenders: readonly Contender[] = [
   {
     name: '@libsql/client',
     open: async (file, { synchronous }) => {
-      const client = createClient({ url: `file:${file}`, timeout: BUSY_TIMEOUT } as Parameters<
-        typeof createClient
-      >[0]);
-      await client.execute('PRAGMA journal_mode = WAL');
-      // Of this connection: after an interactive transaction the client opens another, whose default is FULL.
-      await client.execute(`PRAGMA synchronous = ${synchronous}`);
+      const client = await libsqlClient(file, synchronous);
       const rows = async (sql: string, args: (string | number)[] = []) =>
         (await client.execute({ sql, args })).rows;
       return {

@@ -8,7 +8,7 @@ import type { Shape } from '../threads/result.js';
 import { failureOf } from '../threads/rows.js';
 import { checkRows, type Fields, GivenWords, must, oneOf, text, whole } from './checks.js';
 import type { Desk } from './desk.js';
-import { Nonsense, type Response } from './messages.js';
+import { done, Nonsense, type Response } from './messages.js';
 
 const LONGEST_MS = 2 ** 31 - 1;
 const MOST_ROWS = 65_536;
@@ -248,12 +248,9 @@ export class GuestTurn {
     after: () => void = () => {},
   ): number | undefined {
     const theirs = whole(task, Number.MAX_SAFE_INTEGER, 'no number');
-    const done = (error: Error) => {
-      const failure = errorFailure(error);
-      this.#owner.say({ type: 'done', tasks: [theirs], failure, inTransaction: false });
-    };
+    const fail = (error: Error) => this.#owner.say(done(theirs, errorFailure(error)));
     if (this.#turn !== 'held') {
-      done(this.#taken);
+      fail(this.#taken);
       return undefined;
     }
     const mine = this.#desk.line.expect({
@@ -265,7 +262,7 @@ export class GuestTurn {
       lost: (cause, committing) => {
         this.#calls.delete(theirs);
         after();
-        done(lost(cause, committing));
+        fail(lost(cause, committing));
       },
     });
     this.#calls.set(theirs, mine);

@@ -7,7 +7,7 @@ import { type Fields, type GivenUnit, GivenWords, isObject, must, text, whole } 
 import type { Desk } from './desk.js';
 import { type FrameReader, frame, TooLong } from './frames.js';
 import { errorFailure, GuestTurn } from './guest-turn.js';
-import type { Response } from './messages.js';
+import { done, type Response } from './messages.js';
 
 /** A group has no more units; whoever sends more before they are answered is read no further. */
 const MOST_UNITS = 1024;
@@ -171,12 +171,11 @@ export class Guest {
   #feed({ task, on, rowids }: Fields): void {
     const theirs = whole(task, Number.MAX_SAFE_INTEGER, 'no number');
     const most = whole(rowids, MOST_ROWIDS, 'no rowids');
-    const done = () =>
-      this.say({ type: 'done', tasks: [theirs], failure: undefined, inTransaction: false });
+    const heard = () => this.say(done(theirs));
     this.#stopListening?.();
     this.#stopListening = undefined;
-    if (on !== true) return done();
-    this.#stopListening = this.#desk.listen(most, (text) => this.#changed(text), done);
+    if (on !== true) return heard();
+    this.#stopListening = this.#desk.listen(most, (text) => this.#changed(text), heard);
   }
 
   /** To one that does not read what is sent, no more is sent than that it has missed something. */

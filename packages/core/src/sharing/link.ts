@@ -12,7 +12,7 @@ import {
 import { isObject, must } from './checks.js';
 import type { Met } from './connect.js';
 import { frame, TooLong } from './frames.js';
-import type { Request, Response } from './messages.js';
+import { done, type Request, type Response } from './messages.js';
 
 /** How often, in ms, a link that keeps the process alive looks whether it still must. */
 const IDLE_LOOK = 15;
@@ -259,10 +259,6 @@ export class Link extends Line {
     this.loseCalls(cause, true);
     this.owner.lost(cause, true);
   }
-}
-
-function done(task: number, failure: Failure | undefined): Answer {
-  return { type: 'done', tasks: [task], failure, inTransaction: false };
 }
 
 function lost(pid: number, why: string): PoolError {

@@ -1,4 +1,4 @@
-import type { Answer, Command, OpenedInfo } from '../threads/protocol.js';
+import type { Answer, Command, Failure, OpenedInfo } from '../threads/protocol.js';
 
 /** Raised with every change of what crosses the socket: those of another number cannot talk. */
 export const WIRE = 1;
@@ -43,6 +43,11 @@ export type Response =
   /** It goes on after all. */
   | { type: 'resumed' }
   | { type: 'pong' };
+
+/** The answer to a call that comes to nothing but its end, with no transaction left open. */
+export function done(task: number, failure?: Failure): Answer & { type: 'done' } {
+  return { type: 'done', tasks: [task], failure, inTransaction: false };
+}
 
 /** Who said something that makes no sense: the connection is closed, and nothing else happens. */
 export class Nonsense extends Error {

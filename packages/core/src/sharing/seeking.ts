@@ -1,6 +1,7 @@
 import { FarStops } from '../threads/far-stops.js';
 import { Line, type LineOwner } from '../threads/line.js';
 import type { Command } from '../threads/protocol.js';
+import { done } from './messages.js';
 
 const IDLE_LOOK = 15;
 
@@ -22,7 +23,7 @@ export class Seeking extends Line {
       if (command.type !== 'close') continue;
       const { task } = command;
       queueMicrotask(() => {
-        this.deliver([{ type: 'done', tasks: [task], failure: undefined, inTransaction: false }]);
+        this.deliver([done(task)]);
         // Nobody waits for a writer any more.
         this.isAlive = false;
         this.end();

@@ -37,10 +37,7 @@ export class Bulk {
     let changes = 0;
     let i = 0;
     running.begin(-this.#task, connection.number);
-    if (running.isGivenUp(taskWord(this.#task), this.#task)) {
-      this.#failure ??= { error: interrupted(), index: undefined };
-      if (connection.db.inTransaction) connection.control('ROLLBACK');
-    }
+    if (this.#isGivenUp() && connection.db.inTransaction) connection.control('ROLLBACK');
     if (this.#failure === undefined) {
       try {
         const prepared = runner.prepared(connection, this.#statement);
@@ -71,11 +68,16 @@ export class Bulk {
     outbox.push({ type: 'progress', ran: count, changes, failed });
   }
 
+  /** Whether it was given up, which is why it fails then. */
+  #isGivenUp(): boolean {
+    if (!this.#tools.running.isGivenUp(taskWord(this.#task), this.#task)) return false;
+    this.#failure ??= { error: interrupted(), index: undefined };
+    return true;
+  }
+
   end({ task, commit }: Command & { type: 'bulk-end' }, outbox: Outbox): void {
-    const { connection, control, running } = this.#tools;
-    if (running.isGivenUp(taskWord(this.#task), this.#task)) {
-      this.#failure ??= { error: interrupted(), index: undefined };
-    }
+    const { connection, control } = this.#tools;
+    this.#isGivenUp();
     if (this.#failure === undefined && commit) {
       Atomics.store(control, Control.committing, 1);
       try {

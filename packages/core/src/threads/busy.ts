@@ -1,5 +1,5 @@
 import { Control } from './protocol.js';
-import { interrupted } from './running.js';
+import { interrupted, isGivenUp } from './running.js';
 
 export interface RetryPolicy {
   attempts: number;
@@ -83,7 +83,7 @@ export class BusyWaiter {
         throw this.#told(error, `tried ${attempt} times in`, waited);
       }
       Atomics.wait(this.#control, Control.hurry, 0, Math.min(left, this.#delay(attempt)));
-      if (word > 0 && Atomics.load(this.#control, word) === ~number) throw interrupted();
+      if (word > 0 && isGivenUp(this.#control, word, number)) throw interrupted();
       this.retries++;
       try {
         return work();

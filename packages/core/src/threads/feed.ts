@@ -33,8 +33,8 @@ export class Feed {
   readonly #connection: Connection;
   readonly #changes: SqliteStatement;
   readonly #version: SqliteStatement;
-  /** Without the extension only that something was committed is known. */
-  readonly #isHooked: boolean;
+  /** Asks what a statement changes; undefined without the extension, which leaves only the fact known. */
+  readonly #tables: SqliteStatement | undefined;
   #era = ++lastEra;
   #schemaVersions = '';
   #dataVersion: unknown;
@@ -62,7 +62,8 @@ export class Feed {
     if (isHooked) db.prepare('SELECT poolite_feed(1, ?)').get([rowids]);
     this.#changes = db.prepare(isHooked ? 'SELECT poolite_changes()' : 'SELECT total_changes()');
     this.#changes.raw(true);
-    this.#isHooked = isHooked;
+    this.#tables = isHooked ? db.prepare('SELECT poolite_tables(?)') : undefined;
+    this.#tables?.raw(true);
     this.#version = db.prepare('PRAGMA data_version');
     this.#version.raw(true);
     this.#dataVersion = this.#ask(this.#version);
@@ -71,7 +72,7 @@ export class Feed {
   }
 
   end(): void {
-    if (this.#isHooked) {
+    if (this.#tables !== undefined) {
       this.#connection.db.prepare('SELECT poolite_feed(0, 0)').get([]);
     }
   }
@@ -99,10 +100,10 @@ export class Feed {
 
   /** A statement is about to run. */
   runs(prepared: Prepared, sql: string): void {
-    if (!this.#isHooked || prepared.statement.readonly) return;
+    if (this.#tables === undefined || prepared.statement.readonly) return;
     if (prepared.era !== this.#era) {
       prepared.era = this.#era;
-      prepared.silent = this.#silentOf(sql);
+      prepared.silent = this.#silentOf(this.#tables, sql);
     }
     for (const table of prepared.silent) this.#touched.set(table.join('.'), table);
   }
@@ -113,12 +114,10 @@ export class Feed {
   }
 
   /** The tables that a statement may change without the hook being called. */
-  #silentOf(sql: string): SilentTable[] {
-    const asked = this.#connection.db.prepare('SELECT poolite_tables(?)');
-    asked.raw(true);
+  #silentOf(tablesOf: SqliteStatement, sql: string): SilentTable[] {
     let answer: [string];
     try {
-      answer = asked.get([sql]) as [string];
+      answer = tablesOf.get([sql]) as [string];
     } catch {
       // The statement itself will fail in the same way, or nobody knows what it changes.
       this.#all = true;
@@ -151,14 +150,14 @@ export class Feed {
   collect(): string | undefined {
     if (this.#connection.db.inTransaction) return undefined;
     const answer = this.#ask(this.#changes);
-    if (!this.#isHooked) {
+    if (this.#tables === undefined) {
       if (answer !== this.#totalChanges) this.#all = true;
       this.#totalChanges = answer;
     }
     // A number says that it is what was told last.
     const told = typeof answer === 'string' || answer === null ? answer : this.#told;
     this.#told = told ?? this.#told;
-    let text = this.#isHooked ? told : null;
+    let text = this.#tables === undefined ? null : told;
     if (text === NOTHING && this.#touched.size === 0) text = null;
     if (text !== null && !this.#isWhole(text)) text = this.#withSilent(JSON.parse(text));
     this.#scripted = false;

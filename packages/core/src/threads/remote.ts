@@ -4,6 +4,7 @@ import { anew, errorOf, thrownLater } from './failure.js';
 import type { Line, Reply } from './line.js';
 import { type Command, type Failure, type Method, pushStatement, type Words } from './protocol.js';
 import { Failed } from './result.js';
+import { isInterrupted } from './running.js';
 
 /** What a caller of one statement gives it up by. */
 export class StopHandle {
@@ -128,7 +129,7 @@ export class RemoteConnection {
   }
 
   #error(failure: Failure): Error {
-    const stopped = failure.code === 'SQLITE_INTERRUPT' ? this.#stopped : undefined;
+    const stopped = isInterrupted(failure) ? this.#stopped : undefined;
     return stopped === undefined ? errorOf(failure, this.#route.driver) : anew(stopped);
   }
 

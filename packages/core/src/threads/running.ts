@@ -54,8 +54,13 @@ export class Running {
   }
 
   isGivenUp(word: number, number: number): boolean {
-    return Atomics.load(this.#control, word) === ~number;
+    return isGivenUp(this.#control, word, number);
   }
+}
+
+/** Whether the work of a word was given up. */
+export function isGivenUp(control: Int32Array, word: number, number: number): boolean {
+  return Atomics.load(control, word) === ~number;
 }
 
 /** What SQLite says of an interrupted statement, for one that was given up before it ran. */

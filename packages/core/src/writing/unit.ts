@@ -3,9 +3,11 @@ import type { BoundParams } from '../statements/params.js';
 import { lostError } from '../threads/failure.js';
 import { BATCH, type Method, ONCE, pushStatement, type Words } from '../threads/protocol.js';
 import { Failed, type ResultDecoder } from '../threads/result.js';
+import { failureOf } from '../threads/rows.js';
+import { interrupted } from '../threads/running.js';
 
 /** What became of a unit that was given up before it ran, or was undone then. */
-export const DROPPED = { name: 'SqliteError', code: 'SQLITE_INTERRUPT', message: 'interrupted' };
+export const DROPPED = failureOf(interrupted());
 
 /** One statement of a batch. */
 export interface UnitStatement {
