@@ -12,10 +12,12 @@ export interface RetryPolicy {
  * mostly held for the length of one commit: whoever asks often is served soon and fairly. */
 const SHORT_POLLS = 200;
 const SHORT_DELAY = 0.25;
-/** So often, and for so long, in ms, transactions leave the lock alone: each begins as soon as the
- * last has ended, so that the short polls of another process would hardly ever find it free. */
+/** So often, and for so long, in ms, transactions leave the lock alone that follow one another
+ * closely: the short polls of another process would hardly ever find it free. */
 const TURN = 20;
 const PAUSE = 0.8;
+/** Where it was free for so much of a turn between them, in ms, others had their chance. */
+const FREE = 2;
 /** Whoever has not had the lock for so long, in ms, has given way already. */
 const IDLE = 15;
 
@@ -39,8 +41,11 @@ export class BusyWaiter {
   readonly #control: Int32Array;
   /** When this process last left the lock alone. */
   #gaveWayAt = 0;
-  /** When a transaction last began. */
+  /** When a transaction last began, and when the last one left the lock. */
   #usedAt = 0;
+  #leftAt = 0;
+  /** For how long the lock was free in this turn, in ms. */
+  #free = 0;
 
   constructor(timeout: number, policy: RetryPolicy, control: Int32Array) {
     this.timeout = timeout;
@@ -64,12 +69,23 @@ export class BusyWaiter {
   /** Lets other processes have the lock, where this one has had it for long. */
   giveWay(): void {
     const now = performance.now();
-    if (now - this.#usedAt > IDLE) this.#gaveWayAt = now;
+    if (now - this.#usedAt > IDLE) this.#turnBegins(now);
+    else this.#free += now - this.#leftAt;
     this.#usedAt = now;
     if (now - this.#gaveWayAt < TURN) return;
-    Atomics.wait(this.#control, Control.hurry, 0, PAUSE);
-    this.#gaveWayAt = performance.now();
-    this.#usedAt = this.#gaveWayAt;
+    if (this.#free < FREE) Atomics.wait(this.#control, Control.hurry, 0, PAUSE);
+    this.#turnBegins(performance.now());
+  }
+
+  /** A transaction has left the lock. */
+  left(): void {
+    this.#leftAt = performance.now();
+  }
+
+  #turnBegins(now: number): void {
+    this.#gaveWayAt = now;
+    this.#usedAt = now;
+    this.#free = 0;
   }
 
   #again<T>(work: () => T, first: Error, word: number, number: number): T {

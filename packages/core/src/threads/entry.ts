@@ -1,5 +1,6 @@
-import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { loadSetup } from './connection.js';
+import { Direction, Receiver, Sender } from './mailbox.js';
 import { Outbox } from './outbox.js';
 import { type Command, Control, type ThreadData } from './protocol.js';
 import { ReaderThread } from './reader-thread.js';
@@ -22,8 +23,10 @@ const LINGER = 100;
 const LONGEST_LOOK = { writer: 0.25, reader: 0.06, upkeep: 0 };
 
 const data = workerData as ThreadData;
-const { port, control } = data;
-const outbox = new Outbox(port, control, new ResultEncoder(data.connection.integers === 'auto'));
+const { port, control, mailboxes } = data;
+const sender = new Sender(port, control, Direction.answers, mailboxes.answers);
+const receiver = new Receiver<Command>(port, control, Direction.commands, mailboxes.commands);
+const outbox = new Outbox(sender, control, new ResultEncoder(data.connection.integers === 'auto'));
 
 try {
   const setup = await loadSetup(data.connection.setup);
@@ -49,14 +52,19 @@ try {
     outbox.flush();
     return true;
   };
-  const waiter = new WordWaiter(control, Control.wake, LONGEST_LOOK[data.role]);
+  const longestLook = LONGEST_LOOK[data.role];
+  const waiter = new WordWaiter(control, Control.wake, Control.sleeping, longestLook);
   port.on('message', (commands: Command[]) => {
-    let open = handle(commands);
-    while (open) {
+    receiver.arrived(commands);
+    receiver.wake();
+    for (let open = true; open; ) {
       const seen = Atomics.load(control, Control.wake);
-      const received = receiveMessageOnPort(port) as { message: Command[] } | undefined;
-      if (received !== undefined) open = handle(received.message);
-      else if (!waiter.wait(seen, LINGER)) break;
+      const next = receiver.next();
+      if (next !== undefined) open = handle(next);
+      else if (!waiter.wait(seen, LINGER)) {
+        if (receiver.rest()) break;
+        receiver.wake();
+      }
     }
   });
 } catch (error) {

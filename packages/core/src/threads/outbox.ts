@@ -1,19 +1,19 @@
-import type { MessagePort } from 'node:worker_threads';
 import type { Feed } from './feed.js';
+import type { Sender } from './mailbox.js';
 import { type Answer, Control, Outcome, type Words } from './protocol.js';
 import { failureOf, type ResultEncoder } from './rows.js';
 
 /** A thread's answers, gathered so that those that are ready together travel together. */
 export class Outbox {
   readonly encoder: ResultEncoder;
-  readonly #port: MessagePort;
+  readonly #sender: Sender;
   readonly #control: Int32Array;
   #answers: Answer[] = [];
   /** What was committed goes ahead of the answers that say so. */
   feed: Feed | undefined;
 
-  constructor(port: MessagePort, control: Int32Array, encoder: ResultEncoder) {
-    this.#port = port;
+  constructor(sender: Sender, control: Int32Array, encoder: ResultEncoder) {
+    this.#sender = sender;
     this.#control = control;
     this.encoder = encoder;
   }
@@ -46,9 +46,9 @@ export class Outbox {
     }
     if (moved.length > 0) {
       this.encoder.moved = [];
-      this.#port.postMessage(answers, moved);
+      this.#sender.send(answers, moved);
     } else {
-      this.#port.postMessage(answers);
+      this.#sender.send(answers);
     }
     Atomics.add(this.#control, Control.answered, 1);
     // Until the answer is on its way, whoever waits for it cannot know of the commit.

@@ -263,11 +263,21 @@ export const Control = {
   connection: 7,
   /** 1 where to interrupt what runs would undo the work of others too. */
   shared: 8,
+  /** 1 while the thread sleeps on `wake`. */
+  sleeping: 9,
+  /** Of each mailbox: the bytes of what is in it, 0 where it is empty; how many messages were taken
+   * from the port; and 1 while its receiver looks at it. See `mailbox.ts`. */
+  commandBytes: 10,
+  commandsTaken: 11,
+  threadAwake: 12,
+  answerBytes: 13,
+  answersTaken: 14,
+  callerAwake: 15,
   /** A word for each unit of two groups, and for as many calls: who has claimed it. */
-  units: 9,
-  tasks: 9 + 2 * 512,
+  units: 16,
+  tasks: 16 + 2 * 512,
   /** How many words there are. */
-  words: 9 + 4 * 512,
+  words: 16 + 4 * 512,
 } as const;
 
 /** The word of a call, by its number. */
@@ -292,6 +302,7 @@ export interface ThreadData {
   role: Role;
   port: MessagePort;
   control: Int32Array;
+  mailboxes: { commands: Uint8Array; answers: Uint8Array };
   /** The claim words of one-shot reads, shared by all readers. */
   claims: Int32Array;
   /** What this thread leaves in a claim word it takes: negative, so never a ticket. */

@@ -1,12 +1,8 @@
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  Worker,
-} from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { ConnectionOptions } from './connection.js';
 import { threadFile } from './home.js';
 import { Line, type LineOwner, type Wait } from './line.js';
+import { Direction, newMailbox, Receiver, Sender } from './mailbox.js';
 import { type Answer, type Command, Control, type Role, type ThreadData } from './protocol.js';
 import { Stops } from './stops.js';
 import { Patience } from './waiter.js';
@@ -33,6 +29,8 @@ export class Thread extends Line {
   override readonly stops: Stops;
   readonly #worker: Worker;
   readonly #port: MessagePort;
+  readonly #sender: Sender;
+  readonly #receiver: Receiver<Answer>;
   readonly #polls = {
     statement: new Patience(LONGEST_POLL.statement),
     commit: new Patience(LONGEST_POLL.commit),
@@ -40,7 +38,10 @@ export class Thread extends Line {
   /** Who is to learn when the answer of the last post comes, and since when it is waited for. */
   #learner: Patience | undefined;
   #since = 0;
+  /** While the event loop turns for an answer: for which, until when, and what was answered before. */
+  #polling: { patience: Patience; until: number; answered: number } | undefined;
   #referenced = false;
+  readonly #turn = () => this.#poll();
 
   constructor(
     role: Role,
@@ -54,10 +55,14 @@ export class Thread extends Line {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const { control } = this;
+    const mailboxes = { commands: newMailbox(), answers: newMailbox() };
+    this.#sender = new Sender(port1, control, Direction.commands, mailboxes.commands);
+    this.#receiver = new Receiver(port1, control, Direction.answers, mailboxes.answers);
     const data = {
       role,
       port: port2,
       control,
+      mailboxes,
       claims,
       mark: -1 - place,
       connection,
@@ -78,7 +83,10 @@ export class Thread extends Line {
       this.error ??= new Error(`the thread exited with code ${code}`);
       this.#end(this.error);
     });
-    port1.on('message', (answers: Answer[]) => this.#receive(answers));
+    port1.on('message', (answers: Answer[]) => {
+      this.#receiver.arrived(answers);
+      this.#take();
+    });
     // A dying thread takes its port along, which alone kept the process alive for its callers.
     port1.on('close', () => {
       if (this.isAlive) this.#worker.ref();
@@ -94,30 +102,52 @@ export class Thread extends Line {
   post(commands: Command[], expected?: Wait): void {
     if (!this.#referenced) this.reference();
     this.introduced(commands);
-    const seen = Atomics.load(this.control, Control.answered);
-    this.#port.postMessage(commands);
+    const answered = Atomics.load(this.control, Control.answered);
+    this.#sender.send(commands);
     Atomics.add(this.control, Control.wake, 1);
-    Atomics.notify(this.control, Control.wake);
+    // Whoever goes to sleep says so first, and sleeps only where the word is what it has seen.
+    if (Atomics.load(this.control, Control.sleeping) === 1) {
+      Atomics.notify(this.control, Control.wake);
+    }
     this.#learner = undefined;
     if (expected === undefined) return;
-    this.#learner = this.#polls[expected];
+    const patience = this.#polls[expected];
+    this.#learner = patience;
     this.#since = performance.now();
-    if (this.#learner.isLeft) this.#poll(seen, this.#learner, this.#since + LONGEST_POLL[expected]);
+    if (!patience.isLeft) return;
+    const until = this.#since + LONGEST_POLL[expected];
+    if (this.#polling === undefined) {
+      this.#polling = { patience, until, answered };
+      this.#receiver.wake();
+      setImmediate(this.#turn);
+    } else {
+      this.#polling.patience = patience;
+      this.#polling.until = until;
+    }
   }
 
-  #poll(seen: number, patience: Patience, until: number): void {
-    setImmediate(() => {
-      if (!this.isAlive) return;
-      if (Atomics.load(this.control, Control.answered) !== seen) this.#take();
-      else if (performance.now() < until) this.#poll(seen, patience, until);
-      else patience.waitedInVain();
-    });
+  #poll(): void {
+    const polling = this.#polling;
+    if (polling === undefined || !this.isAlive) return;
+    if (Atomics.load(this.control, Control.answered) === polling.answered) {
+      if (performance.now() < polling.until) {
+        setImmediate(this.#turn);
+        return;
+      }
+      polling.patience.waitedInVain();
+    }
+    this.#polling = undefined;
+    this.#receiver.rest();
+    this.#take();
   }
 
-  /** Takes answers that are there, before the event loop comes to them. */
+  /** Takes the answers that are there. */
   #take(): void {
-    const received = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
-    if (received !== undefined) this.#receive(received.message);
+    let answers = this.#receiver.next();
+    for (; answers !== undefined; answers = this.#receiver.next()) {
+      // An empty message says that there was something in the mailbox.
+      if (answers.length > 0) this.#receive(answers);
+    }
   }
 
   /** Keeps the process alive until nobody waits for this thread any more. */
@@ -162,8 +192,7 @@ export class Thread extends Line {
     if (!this.isAlive) return;
     this.isAlive = false;
     // The last answers may still wait here: what they tell must not be called lost.
-    let last = receiveMessageOnPort(this.#port) as { message: Answer[] } | undefined;
-    for (; last !== undefined; last = receiveMessageOnPort(this.#port)) this.#receive(last.message);
+    this.#take();
     this.#port.close();
     this.stops.close();
     this.owner.lost(cause, this.#loseAll(cause));

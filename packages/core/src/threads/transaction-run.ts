@@ -283,7 +283,9 @@ export class TransactionRun {
 
   #done(tasks: number[], error?: unknown): void {
     const failure = error === undefined ? undefined : failureOf(error);
-    const { inTransaction } = this.#tools.connection.db;
+    const { connection, busy } = this.#tools;
+    const { inTransaction } = connection.db;
+    if (!inTransaction) busy.left();
     this.#outbox.push({ type: 'done', tasks, failure, inTransaction });
   }
 

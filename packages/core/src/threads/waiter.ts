@@ -42,13 +42,16 @@ export class Patience {
 export class WordWaiter {
   readonly #words: Int32Array;
   readonly #index: number;
+  readonly #sleeping: number;
   /** How long a look lasts before the thread goes to sleep, in ms. */
   readonly #longestLook: number;
   readonly #patience: Patience;
 
-  constructor(words: Int32Array, index: number, longestLook: number) {
+  /** @param sleeping the word that is 1 while nothing but a notification wakes this thread. */
+  constructor(words: Int32Array, index: number, sleeping: number, longestLook: number) {
     this.#words = words;
     this.#index = index;
+    this.#sleeping = sleeping;
     this.#longestLook = longestLook;
     this.#patience = new Patience(longestLook);
   }
@@ -60,7 +63,9 @@ export class WordWaiter {
       if (this.#look(seen, started + this.#longestLook)) return true;
       this.#patience.waitedInVain();
     }
+    Atomics.store(this.#words, this.#sleeping, 1);
     const changed = Atomics.wait(this.#words, this.#index, seen, timeout) !== 'timed-out';
+    Atomics.store(this.#words, this.#sleeping, 0);
     if (changed) this.#patience.came(performance.now() - started);
     return changed;
   }
