@@ -1,6 +1,8 @@
 import type { Pool, PoolOptions } from '@poolite/core';
 import { freshFile, openPool } from '../support/folder.ts';
 
+export const TABLE = 'CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)';
+
 export interface Pair {
   file: string;
   /** The pool whose thread writes. */
