@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
-import { cjs, esm } from './programs.ts';
+import { adapterCases, adapterProgram, cjs, esm } from './programs.ts';
 import { part, shell } from './project.ts';
 import { type Manifest, manifest } from './tarballs.ts';
 
@@ -80,43 +80,9 @@ describe.each([
   });
 });
 
-const adapters = {
-  kysely: `
-    const db = new Kysely({ dialect: new PooliteDialect({ database: 'kysely.db' }) });
-    console.log((await sql\`SELECT 7 AS n\`.execute(db)).rows);
-    await db.destroy();`,
-  drizzle: `
-    const db = drizzle('drizzle.db');
-    console.log(await db.all('SELECT 7 AS n'), typeof migrate);
-    await db.$client.close();`,
-  typeorm: `
-    const source = new DataSource({ type: 'better-sqlite3', driver: poolite(), database: 'typeorm.db' });
-    await source.initialize();
-    console.log(await source.query('SELECT 7 AS n'));
-    await source.destroy();`,
-} as const;
-
-const needs = {
-  kysely: { '@poolite/kysely': ['PooliteDialect'], kysely: ['Kysely', 'sql'] },
-  drizzle: { '@poolite/drizzle': ['drizzle'], '@poolite/drizzle/migrator': ['migrate'] },
-  typeorm: { '@poolite/typeorm': ['poolite'], typeorm: ['DataSource'] },
-} as const satisfies Record<keyof typeof adapters, Record<string, readonly string[]>>;
-
-const ways = ['ESM', 'CommonJS'] as const;
-const cases = (Object.keys(adapters) as (keyof typeof adapters)[]).flatMap((adapter) =>
-  ways.map((way) => [adapter, way] as const),
-);
-
-test.each(cases)('@poolite/%s in a program in %s', async (adapter, way) => {
-  const lines = Object.entries(needs[adapter]).map(([from, wanted]) =>
-    way === 'ESM'
-      ? `import { ${wanted.join(', ')} } from '${from}';`
-      : `const { ${wanted.join(', ')} } = require('${from}');`,
-  );
-  const body = `async function main() {${adapters[adapter]}\n}\nmain();`;
-  const file = way === 'ESM' ? 'main.mjs' : 'main.cjs';
-  const folder = part({ [file]: [...lines, body].join('\n') });
-  expect(await shell(`node ${file}`, folder)).toMatch(/n: 7/);
+test.each(adapterCases)('@poolite/%s in a program in %s', async (adapter, way) => {
+  const { file, source } = adapterProgram(adapter, way);
+  expect(await shell(`node ${file}`, part({ [file]: source }))).toMatch(/n: 7/);
 });
 
 test('the command line is there, by its name', async () => {

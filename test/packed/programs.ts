@@ -38,3 +38,44 @@ main().catch((error) => {
 const names = 'createPool, PoolError, runningPools, startWriterServer';
 export const esm = `import { ${names} } from '@poolite/core';\n${coreProgram}`;
 export const cjs = `const { ${names} } = require('@poolite/core');\n${coreProgram}`;
+
+const adapters = {
+  kysely: `
+    const db = new Kysely({ dialect: new PooliteDialect({ database: 'kysely.db' }) });
+    console.log((await sql\`SELECT 7 AS n\`.execute(db)).rows);
+    await db.destroy();`,
+  drizzle: `
+    const db = drizzle('drizzle.db');
+    console.log(await db.all('SELECT 7 AS n'), typeof migrate);
+    await db.$client.close();`,
+  typeorm: `
+    const source = new DataSource({ type: 'better-sqlite3', driver: poolite(), database: 'typeorm.db' });
+    await source.initialize();
+    console.log(await source.query('SELECT 7 AS n'));
+    await source.destroy();`,
+} as const;
+
+const needs = {
+  kysely: { '@poolite/kysely': ['PooliteDialect'], kysely: ['Kysely', 'sql'] },
+  drizzle: { '@poolite/drizzle': ['drizzle'], '@poolite/drizzle/migrator': ['migrate'] },
+  typeorm: { '@poolite/typeorm': ['poolite'], typeorm: ['DataSource'] },
+} as const satisfies Record<keyof typeof adapters, Record<string, readonly string[]>>;
+
+const ways = ['ESM', 'CommonJS'] as const;
+type Adapter = keyof typeof adapters;
+type Way = (typeof ways)[number];
+
+export const adapterCases = (Object.keys(adapters) as Adapter[]).flatMap((adapter) =>
+  ways.map((way) => [adapter, way] as const),
+);
+
+/** A program that asks a question through an ORM, and prints `n: 7`. */
+export function adapterProgram(adapter: Adapter, way: Way): { file: string; source: string } {
+  const lines = Object.entries(needs[adapter]).map(([from, wanted]) =>
+    way === 'ESM'
+      ? `import { ${wanted.join(', ')} } from '${from}';`
+      : `const { ${wanted.join(', ')} } = require('${from}');`,
+  );
+  const body = `async function main() {${adapters[adapter]}\n}\nmain();`;
+  return { file: way === 'ESM' ? 'main.mjs' : 'main.cjs', source: [...lines, body].join('\n') };
+}

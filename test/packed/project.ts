@@ -5,17 +5,25 @@ import { promisify } from 'node:util';
 import { inject } from 'vitest';
 import { manifest, root } from './tarballs.ts';
 
-/** What an application has beside the packages: the peers, TypeScript, bundlers, a framework. */
-function beside(): Record<string, string> {
-  const ranges = (folder: string) => manifest(join(root, folder)).devDependencies ?? {};
-  const all = { ...ranges('.'), ...ranges('test'), ...ranges('packages/core') };
-  const names = ['@types/node', 'typescript', 'vite', 'esbuild', 'kysely', 'drizzle-orm'];
-  const wanted = [...names, 'typeorm', 'reflect-metadata'].map((name): [string, string] => {
+/** The versions of some packages that the workspace tests with. */
+function ranges(names: readonly string[]): Record<string, string> {
+  const of = (folder: string) => manifest(join(root, folder)).devDependencies ?? {};
+  const all = { ...of('.'), ...of('test'), ...of('packages/core') };
+  const wanted = names.map((name): [string, string] => {
     const range = all[name];
     if (range === undefined) throw new Error(`nothing here depends on ${name}`);
     return [name, range];
   });
-  return { ...Object.fromEntries(wanted), next: '^16', react: '^19', 'react-dom': '^19' };
+  return Object.fromEntries(wanted);
+}
+
+/** What the adapters are for, and TypeScript. */
+const PEERS = ['kysely', 'drizzle-orm', 'typeorm', 'reflect-metadata', 'typescript', '@types/node'];
+
+/** What an application has beside the packages: the peers, bundlers, a framework. */
+function beside(): Record<string, string> {
+  const next = { next: '^16', react: '^19', 'react-dom': '^19' };
+  return { ...ranges([...PEERS, 'vite', 'esbuild']), ...next };
 }
 
 /** Makes a project in a new folder, and installs the tarballs there with npm. */
@@ -30,6 +38,29 @@ export async function install(
   writeFileSync(join(folder, 'package.json'), JSON.stringify(content, null, 2));
   // Without --force or --legacy-peer-deps: peers that contradict one another fail here.
   await shell('npm install --no-audit --no-fund --ignore-scripts', folder);
+  return folder;
+}
+
+/**
+ * Makes a project with the packages and their peers in a new folder, and installs it with pnpm: there each
+ * package finds what it depends on, and nothing that another one does.
+ */
+export async function installIsolated(
+  folder: string,
+  tarballs: Readonly<Record<string, string>>,
+): Promise<string> {
+  mkdirSync(folder, { recursive: true });
+  const own = Object.fromEntries(
+    Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]),
+  );
+  const dependencies = { ...own, ...ranges(PEERS) };
+  const content = { name: 'application', private: true, type: 'module', dependencies };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(content, null, 2));
+  // JSON is YAML. That the packages find one another is the registry's part, which does not have them yet.
+  // Scripts of dependencies are refused, so that nothing which must be compiled goes through.
+  const settings = { packages: ['.'], nodeLinker: 'isolated', hoist: false, overrides: own };
+  writeFileSync(join(folder, 'pnpm-workspace.yaml'), JSON.stringify(settings));
+  await shell('pnpm install --no-frozen-lockfile', folder);
   return folder;
 }
 
@@ -50,9 +81,9 @@ export async function shell(command: string, cwd: string): Promise<string> {
 
 let made = 0;
 
-/** A folder of the project with some files, from where what is installed is found. */
-export function part(files: Readonly<Record<string, string>>): string {
-  const folder = join(inject('project'), `part-${process.pid}-${made++}`);
+/** A folder of a project with some files, from where what is installed there is found. */
+export function part(files: Readonly<Record<string, string>>, project = inject('project')): string {
+  const folder = join(project, `part-${process.pid}-${made++}`);
   for (const [name, text] of Object.entries(files)) {
     const path = join(folder, name);
     mkdirSync(dirname(path), { recursive: true });
