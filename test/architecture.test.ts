@@ -125,7 +125,8 @@ test.each([
   ],
   ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
   ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],
-  ['starts threads', /\bnew Worker\(/, ['threads/job.ts', 'threads/thread.ts']],
+  ['starts threads', /(?<!function )\bstartProgram\(/, ['threads/job.ts', 'threads/thread.ts']],
+  ['has their class', /\bnew Worker\(|\bconstruct\(Worker\b/, ['threads/home.ts']],
   ['is the program of a thread', /\bworkerData as ThreadData\b/, ['threads/entry.ts']],
 ])('nobody else %s', (_what, pattern, expected) => {
   expect(names.filter((file) => pattern.test(code(file)))).toEqual(expected);

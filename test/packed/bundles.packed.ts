@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { describe, expect, inject, test } from 'vitest';
 import { esm } from './programs.ts';
 import { part, shell } from './project.ts';
 
@@ -62,19 +64,60 @@ describe('Next.js', () => {
     console.log(answer.status, await answer.text());
     process.exit();`;
 
-  test.each([
-    ['as it is', '{}'],
-    ['with serverExternalPackages', "{ serverExternalPackages: ['@poolite/core'] }"],
-  ])('%s: a route has all of the core', async (_, config) => {
+  /** Runs the server of a build that is put together, which knows no port but a given one. */
+  const tryServer = `
+    import { spawn } from 'node:child_process';
+    import { createServer } from 'node:net';
+    const free = createServer();
+    await new Promise((resolve) => free.listen(0, '127.0.0.1', resolve));
+    const { port } = free.address();
+    await new Promise((resolve) => free.close(resolve));
+    const env = { ...process.env, PORT: String(port), HOSTNAME: '127.0.0.1' };
+    const server = spawn(process.execPath, ['server.js'], { env, stdio: 'inherit' });
+    const url = 'http://127.0.0.1:' + port + '/total';
+    let answer;
+    while (answer === undefined && server.exitCode === null) {
+      answer = await fetch(url).catch(() => new Promise((go) => setTimeout(go, 50)));
+    }
+    console.log(answer?.status, await answer?.text());
+    server.kill();`;
+
+  /** Builds an application with a configuration, and says where. */
+  async function built(config: string): Promise<string> {
     const folder = part({
       'package.json': '{ "type": "module" }',
       'app/layout.js':
         'export default function Layout({ children }) { return <html><body>{children}</body></html>; }',
       'app/total/route.js': route,
-      'next.config.mjs': `export default { ...${config}, turbopack: { root: '..' } };`,
+      'next.config.mjs': `
+        import { dirname } from 'node:path';
+        const root = dirname(import.meta.dirname);
+        export default { turbopack: { root }, outputFileTracingRoot: root, ${config} };`,
       'start.mjs': start,
     });
     await shell('npx --no -- next build', folder);
-    expect(await shell('node start.mjs', folder)).toMatch(/^200 \{"total":7\}$/m);
+    return folder;
+  }
+
+  test.each([
+    ['as it is', ''],
+    ['with serverExternalPackages', "serverExternalPackages: ['@poolite/core']"],
+  ])('%s: a route has all of the core', async (_, config) => {
+    expect(await shell('node start.mjs', await built(config))).toMatch(/^200 \{"total":7\}$/m);
+  });
+
+  test.each([
+    ['as it is', ''],
+    ['with serverExternalPackages', "serverExternalPackages: ['@poolite/core'],"],
+  ])('%s, put together for another place: a route has all of the core', async (_, config) => {
+    const folder = await built(`${config} output: 'standalone', outputFileTracingIncludes: {
+      '/**': ['../node_modules/@poolite/**/*', '../node_modules/better-sqlite3/**/*'],
+    }`);
+    // Outside of the project, in whose folder what is missing would be found.
+    const place = join(dirname(inject('project')), basename(folder));
+    renameSync(join(folder, '.next', 'standalone'), place);
+    const home = join(place, basename(folder));
+    writeFileSync(join(home, 'try.mjs'), tryServer);
+    expect(await shell('node try.mjs', home)).toMatch(/^200 \{"total":7\}$/m);
   });
 });

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { PoolError } from '../errors.js';
 
 /** This file's own address; a bundler may leave nothing of it, or the address of its bundle. */
@@ -39,6 +40,14 @@ export function threadFile(): string {
       "'@poolite/core' is not installed where the bundle runs. Install it there, or keep it out of " +
       "the bundle (esbuild: --external:@poolite/core; webpack and Vite: 'externals', 'ssr.external')",
   );
+}
+
+/**
+ * Starts the threads' program on a thread. Turbopack follows `new Worker()` with a file that it cannot tell into every
+ * file beside this one, and fails at the declarations of types; what it cannot see it leaves alone.
+ */
+export function startProgram(options: WorkerOptions): Worker {
+  return Reflect.construct(Worker, [new URL(threadFile()), options]) as Worker;
 }
 
 /** Loads what this package depends on. */

@@ -1,6 +1,6 @@
-import { type MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import type { ConnectionOptions } from './connection.js';
-import { threadFile } from './home.js';
+import { startProgram } from './home.js';
 import type { Failure } from './protocol.js';
 import { isCommandLineScript } from './thread.js';
 
@@ -35,7 +35,7 @@ export type JobPort = MessagePort;
 /** Starts a thread that does one job and ends. */
 export function startJob<Job extends { kind: string }>(data: JobData<Job>): Worker {
   const { setup } = data.connection;
-  return new Worker(new URL(threadFile()), {
+  return startProgram({
     workerData: data,
     name: `poolite ${data.job.kind}`,
     ...(setup === undefined || isCommandLineScript() ? { execArgv: [] } : {}),

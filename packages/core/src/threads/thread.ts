@@ -1,6 +1,6 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { ConnectionOptions } from './connection.js';
-import { threadFile } from './home.js';
+import { startProgram } from './home.js';
 import { Line, type LineOwner, type Wait } from './line.js';
 import { Direction, newMailbox, Receiver, Sender } from './mailbox.js';
 import { type Answer, type Command, Control, type Role, type ThreadData } from './protocol.js';
@@ -67,7 +67,7 @@ export class Thread extends Line {
       mark: -1 - place,
       connection,
     } satisfies ThreadData;
-    this.#worker = new Worker(new URL(threadFile()), {
+    this.#worker = startProgram({
       workerData: data,
       transferList: [port2],
       name: `poolite ${role}`,
