@@ -37,7 +37,8 @@ export function packages(): string[] {
 export function pages(): string[] {
   const readmes = packages().map((folder) => `${folder}/README.md`);
   const guides = readdirSync(new URL('docs/guides/', root)).map((name) => `docs/guides/${name}`);
-  return ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...readmes, ...guides];
+  const own = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/bench/table.md'];
+  return [...own, ...readmes, ...guides];
 }
 
 export function pageBlocks(): Block[] {

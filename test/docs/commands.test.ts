@@ -71,6 +71,18 @@ test('every block says what language it is in', () => {
   expect(others.map(({ where }) => where)).toEqual([]);
 });
 
+/** What `pnpm run docs` is not told of, it does not look at. */
+test('the reference covers every package that is imported, and wants each symbol documented', () => {
+  const { entryPoints, packagesRequiringDocumentation } = JSON.parse(
+    readFileSync(new URL('typedoc.json', root), 'utf8'),
+  ) as { entryPoints: string[]; packagesRequiringDocumentation: string[] };
+  const imported = packages().filter((folder) => 'types' in manifest(`${folder}/`));
+  const names = imported.map((folder) => manifest(`${folder}/`).name);
+  expect(packagesRequiringDocumentation).toEqual(names);
+  const covered = new Set(entryPoints.map((path) => path.split('/').slice(0, 2).join('/')));
+  expect([...covered]).toEqual(imported);
+});
+
 test.each(blocks.filter(({ language }) => language === 'yaml'))('$where is YAML', ({ text }) => {
   expect(parse(text, { strict: true })).toBeTypeOf('object');
 });

@@ -136,7 +136,10 @@ export class Pool implements Statements, AsyncDisposable {
     sql: string,
     paramSets: Iterable<Params> | AsyncIterable<Params>,
     options?: CallOptions,
-  ): Promise<{ changes: number }> {
+  ): Promise<{
+    /** Rows that all of them together inserted, updated or deleted. */
+    changes: number;
+  }> {
     if (this.#closed !== undefined) return this.#refuse();
     return this.#holders.runMany(sql, paramSets, options);
   }
@@ -300,6 +303,7 @@ export class Pool implements Statements, AsyncDisposable {
     return readStats(this.#database, this.#oneShot);
   }
 
+  /** Calls `listener` with each event of this name: see `PoolEvents`. What it throws ends the process, as an error that nobody caught. */
   on<Name extends keyof PoolEvents>(
     event: Name,
     listener: (...args: PoolEvents[Name]) => void,
@@ -309,6 +313,7 @@ export class Pool implements Statements, AsyncDisposable {
     return this;
   }
 
+  /** Takes away a listener that `on` was given. */
   off<Name extends keyof PoolEvents>(
     event: Name,
     listener: (...args: PoolEvents[Name]) => void,
@@ -346,6 +351,7 @@ export class Pool implements Statements, AsyncDisposable {
     return this.#closed;
   }
 
+  /** Closes the pool at the end of the block of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -70,7 +70,9 @@ export interface LeaseOptions extends Omit<TransactionOptions, 'behavior'> {
 
 /** One statement of a batch. */
 export interface BatchStatement {
+  /** Its text: one statement. */
   sql: string;
+  /** What is bound to its placeholders. Default: nothing. */
   params?: Params | undefined;
   /** Rows as objects or as arrays. Default: `'object'`. */
   rows?: 'object' | 'array' | undefined;
@@ -120,6 +122,7 @@ export interface Transaction extends Statements {
 
 /** One connection, until it is released: what adapters build sessions on. */
 export interface Lease extends Statements, AsyncDisposable {
+  /** Whether the connection is the writer's, or one that only reads. */
   readonly access: 'read' | 'write';
   /** Whether a transaction is open on the connection, as far as its last answer told. */
   readonly inTransaction: boolean;
@@ -144,6 +147,7 @@ export interface CheckpointResult {
   checkpointed: number;
 }
 
+/** How much a checkpoint waits for: https://sqlite.org/pragma.html#pragma_wal_checkpoint */
 export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
 
 /** Options of `pool.close`. */

@@ -4,6 +4,7 @@ import { lockMigrations } from './migration-lock.js';
 
 /** What Kysely must know of the pool: all that it knows of SQLite, but for connections and locks. */
 export class PooliteAdapter extends SqliteAdapter {
+  /** A pool has several: transactions and single queries may run at once. */
   override get supportsMultipleConnections(): boolean {
     return true;
   }

@@ -3,6 +3,7 @@ import type { DatabaseConnection } from 'kysely';
 
 /** What Kysely 0.29 and later hand to what may be aborted. */
 export interface OpenOptions {
+  /** The signal of the query that opens the pool. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,6 +26,7 @@ export interface PooliteDialectPoolConfig extends PooliteDialectHooks {
    * the first query of each Kysely instance: that pool is closed when Kysely is destroyed.
    */
   pool: Pool | (() => Pool | Promise<Pool>);
+  /** Not beside `pool`. */
   database?: undefined;
 }
 
@@ -32,6 +34,7 @@ export interface PooliteDialectPoolConfig extends PooliteDialectHooks {
 export interface PooliteDialectDatabaseConfig extends PooliteDialectHooks, PoolOptions {
   /** The path of the database file; `':memory:'` is a database in memory. */
   database: string;
+  /** Not beside `database`. */
   pool?: undefined;
 }
 

@@ -35,18 +35,22 @@ export class PooliteDialect implements Dialect {
     checkConfig(this.#config);
   }
 
+  /** What takes connections from the pool: Kysely calls it once for each `new Kysely()`. */
   createDriver(): Driver {
     return new PooliteDriver(new PoolSource(this.#config));
   }
 
+  /** Kysely's own for SQLite: queries have the same text as with SqliteDialect. */
   createQueryCompiler(): QueryCompiler {
     return new SqliteQueryCompiler();
   }
 
+  /** What Kysely must know of the pool. */
   createAdapter(): DialectAdapter {
     return new PooliteAdapter();
   }
 
+  /** Kysely's own for SQLite: it reads the schema through `db`. */
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
     return new SqliteIntrospector(db);
   }

@@ -145,6 +145,7 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
     return this.#connection.endMigration();
   }
 
+  /** What a PRAGMA tells of a table, on the runner's own connection. */
   // biome-ignore lint/suspicious/noExplicitAny: the types are TypeORM's own
   protected override async loadPragmaRecords(tablePath: string, pragma: string): Promise<any> {
     const [database, tableName] = this.splitTablePath(tablePath);

@@ -30,9 +30,13 @@ export const channels = {
 
 /** The message of `poolite:statement`. */
 export interface StatementMessage {
+  /** Always the same: what kind of database it is. */
   'db.system.name': 'sqlite';
+  /** The path of the database file. */
   'db.namespace': string;
+  /** The SQL text, with its placeholders; values are not in it. */
   'db.query.text': string;
+  /** The first word of the text, in upper case. */
   'db.operation.name': string;
   /** Rows that came back, where the statement returns rows. */
   'db.response.returned_rows': number | undefined;

@@ -20,36 +20,54 @@ export interface Pin {
 
 /** A checkpoint was made. */
 export interface CheckpointMessage {
+  /** The path of the database file. */
   file: string;
+  /** Its mode: https://sqlite.org/pragma.html#pragma_wal_checkpoint */
   mode: string;
   /** 1 where somebody kept it from finishing. */
   busy: number;
-  /** Pages in the WAL, and those of them that are in the database file. */
+  /** Pages in the WAL. */
   log: number;
+  /** Those of them that are in the database file. */
   checkpointed: number;
   /** Pages that it moved. */
   pages: number;
   /** How long it took, in ms. */
   ms: number;
-  /** How long, in ms, reads that may be slow, all reads, and writes were held for it. */
-  held: { slowReads: number; reads: number; writes: number };
+  /** For how long, in ms, it was held what would have begun. */
+  held: {
+    /** Reads that may be slow. */
+    slowReads: number;
+    /** All reads. */
+    reads: number;
+    /** Writes. */
+    writes: number;
+  };
 }
 
 /** The WAL is larger than `walLimit`, or was not empty at closing, and why. */
 export interface WalPinnedMessage {
+  /** The path of the database file. */
   file: string;
+  /** When: the WAL grew over `walLimit`, or the pool was being closed. */
   at: 'limit' | 'close';
+  /** The size of the WAL, in bytes. */
   walBytes: number;
+  /** Who keeps it. */
   pins: Pin[];
 }
 
 /** A backup was made. */
 export interface BackupMessage {
+  /** The path of the database file. */
   file: string;
   /** Whether it is one of the option `backups`, not of `pool.backup`. */
   scheduled: boolean;
+  /** The path of the backup. */
   path: string;
+  /** Its size, in bytes. */
   bytes: number;
+  /** What its check said, as `pool.backup` returns it. */
   verdict: string;
   /** How long it took, in ms. */
   ms: number;
@@ -57,21 +75,27 @@ export interface BackupMessage {
 
 /** A backup is being sent to its destination. */
 export interface BackupSendingMessage {
+  /** The path of the database file. */
   file: string;
   /** The name of the backup. */
   name: string;
   /** Where it goes: a path, or a URL that `restoreBackup` takes. */
   location: string;
+  /** The size of the backup, in bytes. */
   totalBytes: number;
+  /** Bytes of it that were sent. */
   doneBytes: number;
 }
 
 /** A backup is at its destination, and has been compared there. */
 export interface BackupSentMessage {
+  /** The path of the database file. */
   file: string;
+  /** The name of the backup. */
   name: string;
   /** Where it is: a path, or a URL that `restoreBackup` takes. */
   location: string;
+  /** Its size, in bytes. */
   bytes: number;
   /** How long it took, in ms. */
   ms: number;
@@ -93,9 +117,11 @@ export type ReplicationState =
 
 /** Replication has changed its state, or has met an error. */
 export interface ReplicationMessage {
+  /** The path of the database file. */
   file: string;
   /** Where the replica is, without names and passwords. */
   url: string;
+  /** What Litestream is doing now. */
   state: ReplicationState;
   /** What went wrong, where something did: replication goes on, or is tried again. */
   error: string | undefined;
@@ -129,17 +155,45 @@ export interface PoolEvents {
   /** The file is open, and all threads are up. */
   ready: [];
   /** Another process held the lock: so many times it was found taken. */
-  busy: [{ retries: number }];
+  busy: [
+    {
+      /** How often, since it was told last. */
+      retries: number;
+    },
+  ];
   /** A transaction or lease lasted longer than its limit and was rolled back. */
-  leak: [{ kind: string; heldMs: number; openedAt: string }];
+  leak: [
+    {
+      /** What it is: `'transaction'`, `'snapshot'` or `'lease'`. */
+      kind: string;
+      /** How long it held its connection, in ms. */
+      heldMs: number;
+      /** The stack of whoever opened it. */
+      openedAt: string;
+    },
+  ];
   /** A thread died, of this cause, and was replaced. */
-  threadLost: [{ role: 'reader' | 'writer' | 'upkeep'; cause: unknown }];
+  threadLost: [
+    {
+      /** What the thread was for. */
+      role: 'reader' | 'writer' | 'upkeep';
+      /** The error that ended it. */
+      cause: unknown;
+    },
+  ];
   /** A checkpoint moved pages, or emptied the WAL. */
   checkpoint: [CheckpointMessage];
   /** The WAL is larger than `walLimit`, or was not empty at closing: who keeps it so. */
   walPinned: [WalPinnedMessage];
   /** Upkeep failed; it will be tried again. */
-  upkeepError: [{ task: 'checkpoint' | 'backup'; error: unknown }];
+  upkeepError: [
+    {
+      /** What failed. */
+      task: 'checkpoint' | 'backup';
+      /** Why. */
+      error: unknown;
+    },
+  ];
   /** A backup was made. */
   backup: [BackupMessage];
   /** How much of a backup was sent: at the beginning, about every 50 ms, when all has been. */

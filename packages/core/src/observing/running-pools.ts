@@ -26,6 +26,7 @@ export interface RunningPool {
         script: string;
         /** When the pool was opened, as ISO 8601 has it. */
         openedAt: string;
+        /** What its `pool.stats()` says. */
         stats: PoolStats;
       }
     | undefined;

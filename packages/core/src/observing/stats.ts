@@ -4,6 +4,7 @@ import type { ReplicationState } from './events.js';
 
 /** How replication by Litestream is getting on. */
 export interface ReplicationStats {
+  /** What Litestream is doing now. */
   state: ReplicationState;
   /** Where the replica is, without names and passwords. */
   url: string;
@@ -30,9 +31,13 @@ export interface ReplicationStats {
 export interface LatencyStats {
   /** How many were measured. */
   count: number;
+  /** The mean. */
   mean: number;
+  /** The median: half of them took no longer. */
   p50: number;
+  /** 99 of 100 took no longer. */
   p99: number;
+  /** The longest. */
   max: number;
 }
 
@@ -56,6 +61,7 @@ export interface CheckpointStats {
     slowReads: LatencyStats;
     /** All reads. */
     reads: LatencyStats;
+    /** Writes. */
     writes: LatencyStats;
   };
 }
@@ -66,6 +72,7 @@ export interface BackupStats {
   running: number;
   /** Backups that were made. */
   made: number;
+  /** Backups that failed: the event `upkeepError`, or the error of `pool.backup`. */
   failed: number;
   /** Given up: by a signal, or since the pool was closed. */
   givenUp: number;
@@ -73,11 +80,19 @@ export interface BackupStats {
   skipped: number;
   /** Old ones that were removed. */
   removed: number;
-  /** Backups that were sent to the destination, and old ones that were removed there. */
+  /** Backups that were sent to the destination. */
   stored: number;
+  /** Old ones that were removed there. */
   storedRemoved: number;
-  /** How far the one is that is being sent, in bytes; undefined while none is. */
-  sending: { totalBytes: number; doneBytes: number } | undefined;
+  /** How far the one is that is being sent; undefined while none is. */
+  sending:
+    | {
+        /** Its size, in bytes. */
+        totalBytes: number;
+        /** Bytes of it that were sent. */
+        doneBytes: number;
+      }
+    | undefined;
   /** When the last was made, in ms since 1970; 0: none was. */
   lastAt: number;
   /** How long the last took, in ms. */
@@ -108,6 +123,7 @@ export interface PoolStats {
   readers: number;
   /** Statements whose text is remembered. */
   statements: number;
+  /** Reads that stand alone: those of transactions, snapshots and leases are not counted. */
   reads: {
     /** On the calling thread. */
     inline: number;
@@ -124,6 +140,7 @@ export interface PoolStats {
     /** Waiting for writes that were issued before them. */
     held: number;
   };
+  /** One-shot writes, and the groups that they were committed in. */
   writes: {
     /** One-shot writes that were committed or failed. */
     count: number;
@@ -136,6 +153,7 @@ export interface PoolStats {
     /** Waiting for a group. */
     queued: number;
   };
+  /** Transactions, and who waits for the writer. */
   transactions: {
     /** Begun on the writer. */
     count: number;
@@ -148,7 +166,9 @@ export interface PoolStats {
   };
   /** From the call to the answer. Reads on the calling thread are sampled. */
   latency: {
+    /** Reads on the calling thread. */
     inline: LatencyStats;
+    /** Reads that were sent to a thread. */
     read: LatencyStats;
     /** One a group: its oldest write. */
     write: LatencyStats;
@@ -159,8 +179,13 @@ export interface PoolStats {
   threadsLost: number;
   /** Threads that went on with a statement that was given up, and were replaced. */
   threadsRetired: number;
-  /** Whether statements can be interrupted, and changes told; if not, why: `''` where they can. */
-  hooks: { loaded: boolean; reason: string };
+  /** The extension of `@poolite/hooks`, which interrupts statements and tells changes. */
+  hooks: {
+    /** Whether the connections have it. */
+    loaded: boolean;
+    /** Why not; `''` where they have it. */
+    reason: string;
+  };
   /** The size of the WAL file, in bytes; 0 where there is none. */
   walBytes: number;
   /** Who writes. */

@@ -7,7 +7,13 @@ import type { SharingSettings } from './membership.js';
  * option elect one that writes for all. An object names the socket of a writer that runs in a
  * process of its own: see `startWriterServer`.
  */
-export type WriterOption = 'own' | 'shared' | { socketPath: string };
+export type WriterOption =
+  | 'own'
+  | 'shared'
+  | {
+      /** The path of its socket, as `startWriterServer` returns it. */
+      socketPath: string;
+    };
 
 const named = fields({ socketPath: text }, 'writer');
 

@@ -22,6 +22,7 @@ export type BeginBehavior = 'deferred' | 'immediate' | 'exclusive';
 
 /** What the pool knows about an SQL text: about its first statement, where it holds several. */
 export interface Classification {
+  /** What kind of statement it is, which decides where the pool runs it. */
   readonly kind: StatementKind;
   /** Of a BEGIN; 'deferred' when it does not say. */
   readonly behavior?: BeginBehavior | undefined;

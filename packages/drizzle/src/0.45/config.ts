@@ -11,12 +11,28 @@ export interface PooliteConnection extends PoolOptions {
 export type PooliteDrizzleConfig<TSchema extends Record<string, unknown> = Record<string, never>> =
   DrizzleConfig<TSchema> &
     (
-      | { /** A pool that there is. */ pool: Pool; client?: never; connection?: never }
-      | { /** The same, by Drizzle's usual name. */ client: Pool; pool?: never; connection?: never }
+      | {
+          /** A pool that there is: it stays open until you close it. */
+          pool: Pool;
+          /** Not beside `pool`. */
+          client?: never;
+          /** Not beside `pool`. */
+          connection?: never;
+        }
+      | {
+          /** A pool that there is, by Drizzle's usual name. */
+          client: Pool;
+          /** Not beside `client`. */
+          pool?: never;
+          /** Not beside `client`. */
+          connection?: never;
+        }
       | {
           /** The path of a database file, or `{ file, ...options }` of a pool to be made. */
           connection: string | PooliteConnection;
+          /** Not beside `connection`. */
           pool?: never;
+          /** Not beside `connection`. */
           client?: never;
         }
     );

@@ -14,6 +14,7 @@ import type { PooliteTransaction, PooliteTransactionConfig } from './transaction
 export class PooliteDatabase<
   TSchema extends Record<string, unknown> = Record<string, never>,
 > extends BaseSQLiteDatabase<'async', RunResult, TSchema> {
+  /** What Drizzle's `is()` knows the class by. */
   static override readonly [entityKind]: string = 'PooliteDatabase';
   readonly #session: Session<TSchema>;
 

@@ -44,13 +44,17 @@ export function drizzle<TSchema extends Schema = Record<string, never>>(
     | [database: Pool | string]
     | [database: Pool | string, config: DrizzleConfig<TSchema>]
     | [config: PooliteDrizzleConfig<TSchema>]
-): PooliteDatabase<TSchema> & { $client: Pool } {
+): PooliteDatabase<TSchema> & {
+  /** The pool: close it when your program ends. */
+  $client: Pool;
+} {
   const [pool, config] = openConfig(params[0], params[1]);
   return Object.assign(construct<TSchema>(pool, config), { $client: pool });
 }
 
 /** What `drizzle.mock()` returns: it builds queries, and runs none. */
 export type MockDatabase<TSchema extends Schema> = PooliteDatabase<TSchema> & {
+  /** There is no pool. */
   $client: '$client is not available on drizzle.mock()';
 };
 

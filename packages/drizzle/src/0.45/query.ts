@@ -32,13 +32,20 @@ type Placeholders = Record<string, unknown>;
 
 /** One query of Drizzle's, prepared as often as it likes: the pool prepares each text once. */
 export class PooliteQuery<T extends PreparedQueryConfig> extends SQLitePreparedQuery<{
+  /** Every answer is a promise. */
   type: 'async';
+  /** What `run` gives. */
   run: RunResult;
+  /** What `all` gives. */
   all: T['all'];
+  /** What `get` gives. */
   get: T['get'];
+  /** What `values` gives. */
   values: T['values'];
+  /** What `execute` gives. */
   execute: T['execute'];
 }> {
+  /** What Drizzle's `is()` knows the class by. */
   static override readonly [entityKind]: string = 'PooliteQuery';
 
   /** Drizzle sets it on queries with joins; its declarations leave it out. */
@@ -66,37 +73,44 @@ export class PooliteQuery<T extends PreparedQueryConfig> extends SQLitePreparedQ
     return this.#decodes;
   }
 
+  /** Runs it for its effect; rejects with a DrizzleQueryError, whose `cause` is the error of SQLite or the pool, as the others do. */
   async run(placeholders?: Placeholders): Promise<RunResult> {
     const { sql } = this.query;
     const params = this.#params(placeholders);
     return this.#send(params, () => this.#target.statements.run(sql, params));
   }
 
+  /** All rows, decoded. */
   async all(placeholders?: Placeholders): Promise<T['all']> {
     const params = this.#params(placeholders);
     if (this.#decodes) return this.#decodeAll(await this.#values(params));
     return this.#objects<T['all']>(params);
   }
 
+  /** The first row, decoded; undefined where there is none. */
   async get(placeholders?: Placeholders): Promise<T['get']> {
     const params = this.#params(placeholders);
     if (this.#decodes) return this.#decodeFirst(await this.#firstValues(params));
     return this.#object<T['get']>(params);
   }
 
+  /** All rows, as arrays of what SQLite gave. */
   async values(placeholders?: Placeholders): Promise<T['values']> {
     return this.#values(this.#params(placeholders));
   }
 
+  /** What `run` gives, from an answer of the pool or of one of its batches. */
   override mapRunResult(result: unknown, isFromBatch?: boolean): unknown {
     return isFromBatch ? runResult(result as StatementResult) : result;
   }
 
+  /** What `all` gives, from the rows of the pool or of one of its batches. */
   override mapAllResult(result: unknown, isFromBatch?: boolean): unknown {
     const rows = isFromBatch ? (result as StatementResult).rows : result;
     return this.#decodes ? this.#decodeAll(rows as unknown[][]) : rows;
   }
 
+  /** What `get` gives, from the rows of the pool or of one of its batches. */
   override mapGetResult(result: unknown, isFromBatch?: boolean): unknown {
     const rows = (isFromBatch ? (result as StatementResult).rows : result) as unknown[];
     return this.#decodes ? this.#decodeFirst(rows as unknown[][]) : rows[0];

@@ -30,6 +30,7 @@ export class PooliteSession<
   TFullSchema extends Record<string, unknown>,
   TSchema extends TablesRelationalConfig,
 > extends SQLiteSession<'async', RunResult, TFullSchema, TSchema> {
+  /** What Drizzle's `is()` knows the class by. */
   static override readonly [entityKind]: string = 'PooliteSession';
   readonly #dialect: SQLiteAsyncDialect;
   readonly #schema: RelationalSchemaConfig<TSchema> | undefined;
@@ -46,6 +47,7 @@ export class PooliteSession<
     this.#schema = schema;
   }
 
+  /** Makes a query of what Drizzle's builders tell of it; nothing is sent before it is run. */
   override prepareQuery<T extends PreparedQueryConfig>(
     query: Query,
     fields: SelectedFieldsOrdered | undefined,
@@ -69,10 +71,12 @@ export class PooliteSession<
     return this.#target.logger;
   }
 
+  /** Runs queries in one transaction and one trip to the writer: see `db.batch`. */
   batch(queries: readonly unknown[]): Promise<unknown[]> {
     return runBatch(this.#target, queries as readonly Batchable[]);
   }
 
+  /** Runs `work` in a transaction on the writer, or, to read only, on a reader: see `db.transaction`. */
   override async transaction<T>(
     work: (tx: PooliteTransaction<TFullSchema, TSchema>) => Promise<T>,
     { accessMode = 'read write', ...options }: PooliteTransactionConfig = {},
@@ -108,18 +112,22 @@ export class PooliteSession<
     );
   }
 
+  /** The counts of a statement of a batch. */
   extractRawRunValueFromBatchResult(result: unknown): RunResult {
     return runResult(result as StatementResult);
   }
 
+  /** The rows of a statement of a batch. */
   extractRawAllValueFromBatchResult(result: unknown): unknown {
     return (result as StatementResult).rows;
   }
 
+  /** The first row of a statement of a batch. */
   extractRawGetValueFromBatchResult(result: unknown): unknown {
     return (result as StatementResult).rows[0];
   }
 
+  /** The rows of a statement of a batch. */
   extractRawValuesValueFromBatchResult(result: unknown): unknown {
     return (result as StatementResult).rows;
   }

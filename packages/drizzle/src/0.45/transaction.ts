@@ -20,6 +20,7 @@ export class PooliteTransaction<
   TFullSchema extends Record<string, unknown>,
   TSchema extends TablesRelationalConfig,
 > extends SQLiteTransaction<'async', RunResult, TFullSchema, TSchema> {
+  /** What Drizzle's `is()` knows the class by. */
   static override readonly [entityKind]: string = 'PooliteTransaction';
   readonly #session: PooliteSession<TFullSchema, TSchema>;
 

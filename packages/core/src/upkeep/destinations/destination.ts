@@ -4,7 +4,9 @@ import { PoolError } from '../../errors.js';
 
 /** How far a backup has been copied to its destination. */
 export interface TransferProgress {
+  /** The size of the backup, in bytes. */
   totalBytes: number;
+  /** Bytes of it that were copied. */
   doneBytes: number;
 }
 
@@ -16,9 +18,11 @@ export interface TransferOptions {
 
 /** A backup at its destination. */
 export interface StoredBackup {
+  /** Its name: `backup_YYYYMMDD_HHMMSS.sqlite`, and what its compression adds. */
   name: string;
   /** Where it is: a path, or a URL that `restoreBackup` takes. */
   location: string;
+  /** Its size, in bytes. */
   bytes: number;
   /** When it was stored. */
   storedAt: Date;

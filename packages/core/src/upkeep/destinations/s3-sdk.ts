@@ -8,11 +8,21 @@ const PACKAGE = '@aws-sdk/client-s3';
 export interface S3ClientOptions {
   /** The server, where it is not AWS. */
   endpoint?: string;
+  /** The region of the bucket. Default: what the SDK finds in the environment. */
   region?: string;
   /** Whether the bucket is in the path of a URL, and not in its host: most servers want it. */
   forcePathStyle?: boolean;
   /** Default: the SDK's chain: environment, profile, container, instance. */
-  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | object;
+  credentials?:
+    | {
+        /** The name of the key. */
+        accessKeyId: string;
+        /** The key itself. */
+        secretAccessKey: string;
+        /** Of credentials that expire. */
+        sessionToken?: string;
+      }
+    | object;
   [option: string]: unknown;
 }
 

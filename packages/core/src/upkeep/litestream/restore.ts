@@ -18,7 +18,9 @@ export interface RestoreReplicaOptions extends Omit<ReplicaOptions, 'url'> {
 
 /** What a restore from a replica made. */
 export interface RestoredReplica {
+  /** The absolute path of the file that was made. */
   file: string;
+  /** Its size, in bytes. */
   bytes: number;
 }
 
