@@ -7,8 +7,10 @@ import { type Contender, isQuick, type Scenario, scaled } from './harness.ts';
 import { installPeers, type Missing } from './peers/install.ts';
 import { slowQuery } from './slow-query.ts';
 
-const ROUND = 120;
-const ROUNDS = 3;
+const ROUND = 400;
+/** The round before the first: a server's code has run for longer than this when it matters. */
+const WARM_UP = 1200;
+const ROUNDS = 5;
 const PROCESSES = 8;
 /** Items that are read and updated; inserts come behind them. */
 const ROWS = 10_000;
@@ -69,6 +71,7 @@ function contenderOf(entry: Entry, folder: string, work: Work, rows: number): Co
   const found = { module: entry.module.href, name: entry.base ?? entry.name };
   const options = { synchronous: work.synchronous ?? 'normal', shared: false } as const;
   let opened = false;
+  let warm = false;
   let copies = 0;
   return {
     name: entry.name,
@@ -84,8 +87,9 @@ function contenderOf(entry: Entry, folder: string, work: Work, rows: number): Co
         const order: Order = {
           work: work.work,
           callers: work.callers ?? 1,
-          ms: scaled(work.ms ?? ROUND),
+          ms: scaled(work.ms ?? (warm || isQuick() ? ROUND : WARM_UP)),
         };
+        warm = true;
         if (work.work === 'slow') order.slow = slowQuery(scaled(SLOW));
         if (work.work === 'backup') order.target = `${file}.${copies++}.copy`;
         const outcome = await member.tell<Outcome>({ do: 'round', order, check: true });
@@ -123,7 +127,7 @@ export function comparing(work: Work): Scenario {
     rounds: ROUNDS,
     ...(work.long === true ? { long: true } : {}),
     contenders: async (folder) => {
-      const some = isQuick() && work.work !== 'all' ? QUICK_ROWS : ROWS;
+      const some = isQuick() && !['all', 'slow'].includes(work.work) ? QUICK_ROWS : ROWS;
       const rows = reads || work.work === 'backup' ? some : 0;
       const entries = work.entries ?? [...LIBRARIES, ...ORMS];
       return entries.map((entry) => contenderOf(entry, folder, work, rows));
@@ -209,6 +213,7 @@ const starts = (name: string, unit: string, figure: 'took' | 'memory'): Scenario
   name: `libraries: ${name}`,
   unit,
   rounds: ROUNDS,
+  long: true,
   contenders: async (folder) =>
     [...LIBRARIES, ...ORMS].map((entry) => starting(entry, folder, figure)),
 });
@@ -222,10 +227,7 @@ const writes = (['insert', 'update'] as const).flatMap((work) =>
       (callers): Work => ({
         name: `one-shot ${work}s, ${callersOf(callers)}, synchronous ${synchronous}`,
         ...{ work, callers, synchronous, unit: 'calls/s' },
-        long:
-          callers === 8 ||
-          (callers === 1024 && synchronous === 'normal') ||
-          (work === 'update' && synchronous === 'normal'),
+        long: work === 'update' || callers === 8 || callers === 1024,
       }),
     ),
   ),
@@ -272,6 +274,7 @@ const works: readonly Work[] = [
     name: '56 callers with transactions, 8 with one-shot inserts, synchronous full',
     ...{ work: 'bystander', callers: 64, synchronous: 'full', unit: 'calls/s' },
     entries: withQueued,
+    long: true,
   },
   {
     name: '80 % point reads, 20 % updates, 64 callers',
@@ -286,14 +289,17 @@ const works: readonly Work[] = [
   {
     name: `event loop's longest stall beside a query of ${SLOW} ms`,
     ...{ work: 'slow', unit: 'ms', figure: 'stall', ms: SLOW * 1.5 },
+    long: true,
   },
   {
     name: 'backup while 4 callers insert',
     ...{ work: 'backup', unit: 'ms', figure: 'took', ms: 10_000, entries: LIBRARIES },
+    long: true,
   },
   {
     name: 'longest wait of an insert during a backup',
     ...{ work: 'backup', unit: 'ms', figure: 'worst', ms: 10_000, entries: LIBRARIES },
+    long: true,
   },
 ];
 
@@ -304,6 +310,7 @@ export const comparison: readonly Scenario[] = [
     name: `libraries: ${PROCESSES} processes that insert, 16 callers each, synchronous full`,
     unit: 'calls/s',
     rounds: ROUNDS,
+    long: true,
     contenders: async (folder) => LIBRARIES.map((entry) => crowdOf(entry, folder)),
   },
   starts('import and open to the first answer', 'ms', 'took'),

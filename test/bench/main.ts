@@ -64,6 +64,15 @@ if (chosen.length === 0) {
 console.log(describe(machine()));
 const lines: Line[] = [];
 const runs: Run[] = [];
+if (values.report !== undefined) mkdirSync(values.report, { recursive: true });
+
+/** After each scenario: a run takes long, and what ends it early must not take all with it. */
+function keep(): void {
+  const results = { machine: machine(), runs, lines };
+  if (values.json !== undefined) save(values.json, results);
+  if (values.report !== undefined) save(join(values.report, 'results.json'), results);
+}
+
 for (const scenario of chosen) {
   const rounds = Number(values.rounds ?? (values.quick ? 1 : scenario.rounds));
   const result = await runScenario({ ...scenario, rounds });
@@ -74,12 +83,7 @@ for (const scenario of chosen) {
     at: new Date().toISOString(),
     load: loadavg()[0] as number,
   });
+  keep();
 }
 endMembers();
-const results = { machine: machine(), runs, lines };
-if (values.json !== undefined) save(values.json, results);
-if (values.report !== undefined) {
-  mkdirSync(values.report, { recursive: true });
-  save(join(values.report, 'results.json'), results);
-  await report(values.report);
-}
+if (values.report !== undefined) await report(values.report);

@@ -57,6 +57,9 @@ export interface Contender {
 /** How long SQLite waits for another process's lock, in ms: the same for all of them. */
 export const BUSY_TIMEOUT = 5000;
 
+/** The pool's reader threads. By default it would have one here, which a slow query keeps to itself. */
+export const READERS = 2;
+
 export const SQL = {
   get: 'SELECT id, name, price, note FROM item WHERE id = ?',
   range: 'SELECT id, name, price, note FROM item WHERE id >= ? ORDER BY id LIMIT 100',

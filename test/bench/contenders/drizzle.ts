@@ -9,6 +9,7 @@ import {
   type Contender,
   type NewItem,
   type OpenDatabase,
+  READERS,
   transferBy,
   Undone,
 } from './contender.ts';
@@ -151,7 +152,7 @@ export const contenders: readonly Contender[] = [
   {
     name: '@poolite/drizzle',
     open: (file, { synchronous }) => {
-      const pool = createPool(file, { synchronous });
+      const pool = createPool(file, { synchronous, readers: READERS });
       return opened(onPool(pool) as unknown as Async, {
         exec: (script) => pool.exec(script),
         close: () => pool.close(),

@@ -6,6 +6,7 @@ import {
   type Item,
   type NewItem,
   type OpenDatabase,
+  READERS,
   transferBy,
 } from './contender.ts';
 
@@ -71,6 +72,7 @@ export const contenders: readonly Contender[] = [
   },
   {
     name: '@poolite/kysely',
-    open: (file, { synchronous }) => opened(new PooliteDialect({ database: file, synchronous })),
+    open: (file, { synchronous }) =>
+      opened(new PooliteDialect({ database: file, synchronous, readers: READERS })),
   },
 ];

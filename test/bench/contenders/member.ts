@@ -1,11 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { isQuick } from '../harness.ts';
 import type { Command, Reply } from './process.ts';
 
 const program = fileURLToPath(new URL('./process.ts', import.meta.url));
 
 /** How long one command may take, in ms: what answers later hangs, and is ended. */
 const PATIENCE = 15_000;
+const QUICK_PATIENCE = 5_000;
 
 /** The process of one contender, which does one thing after the other as it is told. */
 export class Member {
@@ -13,6 +15,7 @@ export class Member {
 
   async tell<T>(command: Command): Promise<T> {
     const child = this.#child ?? this.#start();
+    const patience = isQuick() ? QUICK_PATIENCE : PATIENCE;
     const reply = await new Promise<Reply>((resolve) => {
       const answered = (reply: Reply) => {
         clearTimeout(timer);
@@ -23,9 +26,9 @@ export class Member {
       const ended = (code: number | null, signal: string | null) =>
         answered({ error: `the process ended with ${signal ?? code}` });
       const timer = setTimeout(() => {
-        answered({ error: `no answer in ${PATIENCE / 1000} s (${command.do})` });
+        answered({ error: `no answer in ${patience / 1000} s (${command.do})` });
         this.end();
-      }, PATIENCE);
+      }, patience);
       child.on('message', answered);
       child.once('exit', ended);
       child.send(command, (error) => {

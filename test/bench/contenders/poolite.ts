@@ -1,12 +1,13 @@
 import { createPool } from '@poolite/core';
-import { BUSY_TIMEOUT, type Contender, SQL, transferBy } from './contender.ts';
+import { BUSY_TIMEOUT, type Contender, READERS, SQL, transferBy } from './contender.ts';
 
 export const contenders: readonly Contender[] = [
   {
     name: 'poolite',
     open: (file, { synchronous, shared }) => {
       const writer = shared ? 'shared' : 'own';
-      const pool = createPool(file, { synchronous, writer, busyTimeout: BUSY_TIMEOUT });
+      const busyTimeout = BUSY_TIMEOUT;
+      const pool = createPool(file, { synchronous, writer, busyTimeout, readers: READERS });
       return {
         exec: (script) => pool.exec(script),
         rows: (sql) => pool.all<object>(sql),

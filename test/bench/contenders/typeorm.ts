@@ -1,7 +1,13 @@
 import 'reflect-metadata';
 import { poolite } from '@poolite/typeorm';
 import { DataSource, EntitySchema, MoreThanOrEqual } from 'typeorm';
-import { BUSY_TIMEOUT, type Contender, type OpenDatabase, transferBy } from './contender.ts';
+import {
+  BUSY_TIMEOUT,
+  type Contender,
+  type OpenDatabase,
+  READERS,
+  transferBy,
+} from './contender.ts';
 
 const id = { type: 'integer', primary: true, generated: true } as const;
 
@@ -93,6 +99,11 @@ export const contenders: readonly Contender[] = [
   {
     name: '@poolite/typeorm',
     open: (database, { synchronous }) =>
-      opened(new DataSource({ type, entities, database, driver: poolite({ synchronous }) })),
+      opened(
+        new DataSource({
+          ...{ type, entities, database },
+          driver: poolite({ synchronous, readers: READERS }),
+        }),
+      ),
   },
 ];

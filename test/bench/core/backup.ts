@@ -40,6 +40,7 @@ export const backupSpeed: Scenario = {
   name: `backup of ${MEGABYTES} MB, on the disk`,
   unit: 'MB/s',
   rounds: 5,
+  long: true,
   contenders: async (folder) => {
     const file = join(folder, 'app.db');
     fill(file);
@@ -124,6 +125,7 @@ function backupWrites(synchronous: 'normal' | 'full'): Scenario {
     name: `p99 of a write during a backup, synchronous ${synchronous}`,
     unit: 'ms',
     rounds: 7,
+    long: true,
     contenders: async (folder) => {
       const file = join(folder, 'app.db');
       fill(file);

@@ -31,6 +31,7 @@ export const stall: Scenario = {
   name: 'longest event-loop stall under three 1 s queries, reads and writes',
   unit: 'ms',
   rounds: 3,
+  long: true,
   contenders: async (folder) => {
     const file = join(folder, 'stall.db');
     fill(file);

@@ -67,6 +67,7 @@ export const sharing: readonly Scenario[] = [
     name: 'sharing: eight processes, synchronous full',
     unit: 'inserts/s',
     rounds: 3,
+    long: true,
     contenders: async (folder) => [
       processes(folder, 'better-sqlite3, busy timeout', 'plain'),
       processes(folder, "pools, writer: 'own', 16 callers", 'own'),

@@ -204,6 +204,7 @@ const peak: Scenario = {
   name: `${WHAT}: its peak`,
   unit: 'MB',
   rounds: 1,
+  long: true,
   contenders: async (folder) => [
     {
       name: 'better-sqlite3, readers in threads',
@@ -226,6 +227,7 @@ export const wal: readonly Scenario[] = [
       name: `${WHAT}: ${name}`,
       unit,
       rounds: 1,
+      long: true,
       contenders: async (folder) => [
         {
           name: 'better-sqlite3, readers in threads',
@@ -239,6 +241,7 @@ export const wal: readonly Scenario[] = [
     name: `${WHAT}: longest hold by the pool`,
     unit: 'ms',
     rounds: 1,
+    long: true,
     contenders: async (folder) =>
       (['slow reads', 'all reads', 'writes'] as const).map((what) => ({
         name: what,
