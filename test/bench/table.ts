@@ -1,4 +1,5 @@
 import { CAUSES } from './causes.ts';
+import { READERS } from './contenders/contender.ts';
 import type { Line } from './harness.ts';
 import { describe, type Results } from './results.ts';
 
@@ -106,9 +107,10 @@ export function tableOf(results: Results): string {
     '',
     `${describe(results.machine)}.`,
     '',
-    `Run from ${times[0]} to ${times.at(-1)}. The machine had other work to do: its load average was ` +
-      `between ${number.format(Math.min(...loads))} and ${number.format(Math.max(...loads))}. The contenders ` +
-      'take turns, so that it falls on all alike: read the ratios, not the figures. To repeat it:',
+    `Run from ${times[0]} to ${times.at(-1)}. The load average, with what the benchmark itself does, was ` +
+      `between ${number.format(Math.min(...loads))} and ${number.format(Math.max(...loads))}; the machine is virtual ` +
+      'and shares its cores and disk with others. The contenders take turns, so that it falls on all alike: read ' +
+      'the ratios, not the figures. To repeat it:',
     '',
     '```sh',
     'pnpm bench --report docs/bench',
@@ -118,7 +120,8 @@ export function tableOf(results: Results): string {
       "and of each `@poolite/…` adapter to its ORM's own driver on better-sqlite3. Where the unit is a time or a size, " +
       'less is better. After each round the rows, sums and balances that are stored are compared with what was ' +
       'acknowledged; who fails, or mixes transactions, has an error instead of a figure. better-sqlite3, node:sqlite, ' +
-      'libsql and sqlite-pool answer on the calling thread: any number of callers is one for them.',
+      'libsql and sqlite-pool answer on the calling thread: any number of callers is one for them. The pools have ' +
+      `${READERS} readers, by their default they would have one for each core but the first.`,
     '',
     ...groupsOf(results).flatMap(({ title, lines }) => groupTable(title, lines)),
     ...floorsTable(results.lines),
