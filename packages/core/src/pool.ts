@@ -108,10 +108,7 @@ export class Pool implements Statements, AsyncDisposable {
     return this.#oneShot.rows(Method.values, sql, params, options) as Promise<Row[]>;
   }
 
-  /**
-   * Runs a statement for its effect, on the writer, in a commit that it may share with others;
-   * resolves once that commit is done.
-   */
+  /** Runs a statement for its effect, on the writer; resolves once its commit, which others may share, is done. */
   run(sql: string, params?: Params, options?: CallOptions): Promise<RunResult> {
     if (this.#closed !== undefined) return this.#refuse();
     return this.#oneShot.run(Method.run, sql, params, options) as Promise<RunResult>;
@@ -136,10 +133,7 @@ export class Pool implements Statements, AsyncDisposable {
     sql: string,
     paramSets: Iterable<Params> | AsyncIterable<Params>,
     options?: CallOptions,
-  ): Promise<{
-    /** Rows that all of them together inserted, updated or deleted. */
-    changes: number;
-  }> {
+  ): Promise<Pick<RunResult, 'changes'>> {
     if (this.#closed !== undefined) return this.#refuse();
     return this.#holders.runMany(sql, paramSets, options);
   }
@@ -303,7 +297,7 @@ export class Pool implements Statements, AsyncDisposable {
     return readStats(this.#database, this.#oneShot);
   }
 
-  /** Calls `listener` with each event of this name: see `PoolEvents`. What it throws ends the process, as an error that nobody caught. */
+  /** Calls `listener` with each event of this name: see `PoolEvents`. Nobody catches what it throws. */
   on<Name extends keyof PoolEvents>(
     event: Name,
     listener: (...args: PoolEvents[Name]) => void,
