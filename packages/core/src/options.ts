@@ -87,7 +87,10 @@ export interface PoolOptions {
   mmapSize?: number;
   /** Whether foreign keys are enforced. Default: true. */
   foreignKeys?: boolean;
-  /** Further pragmas, set on every connection when it opens. */
+  /**
+   * Further pragmas, set on every connection when it opens; those that write to the file (`auto_vacuum`,
+   * `user_version`), by the writer alone. Default: none.
+   */
   pragmas?: Readonly<Record<string, string | number | boolean>>;
   /**
    * How integers come back: `'number'` as better-sqlite3 does (inexact beyond 2^53), `'bigint'`

@@ -157,7 +157,17 @@ export class Connection {
     if (options.cacheSize !== undefined) this.pragma(`cache_size = ${options.cacheSize}`);
     this.pragma(`mmap_size = ${options.mmapSize}`);
     if (this.access === 'write') this.pragma(`synchronous = ${options.synchronous}`);
-    for (const [name, value] of options.pragmas) this.pragma(`${name} = ${value}`);
+    for (const [name, value] of options.pragmas) this.#given(`${name} = ${value}`);
+  }
+
+  /** A pragma of the options. What it writes to the file (`auto_vacuum`, `user_version`) the writer has written. */
+  #given(text: string): void {
+    try {
+      this.pragma(text);
+    } catch (error) {
+      if (this.access !== 'read' || (error as { code?: unknown }).code !== 'SQLITE_READONLY')
+        throw error;
+    }
   }
 
   /** Loads the extension that interrupts it, where there is one. */
