@@ -274,7 +274,8 @@ export class Readers {
     }
     this.#waiting = taken === this.#waiting.length ? [] : this.#waiting.slice(taken);
     this.counts.threaded += taken;
-    for (const [reader, { words }] of posts) reader.thread.post([{ type: 'reads', words }]);
+    for (const [reader, { words }] of posts)
+      reader.thread.post([{ type: 'reads', words }], 'statement');
   }
 
   #give(reader: Reader, sent: Sent, words: Words): void {

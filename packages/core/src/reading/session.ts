@@ -36,7 +36,7 @@ export class ReadSession {
       session: this.#id,
       send: (command) => {
         if ('task' in command) this.#underWay++;
-        thread.post([command]);
+        thread.post([command], 'statement');
       },
       state: (inTransaction) => {
         this.#underWay--;

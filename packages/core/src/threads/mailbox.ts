@@ -30,8 +30,9 @@ type Message = Command | Answer;
 
 /** Commands and answers that are made of numbers and texts, but for their words. */
 const SMALL: ReadonlySet<Message['type']> = new Set<Message['type']>([
-  ...(['define', 'reads', 'group', 'begin', 'end', 'settle', 'execute'] as const),
-  ...(['shape', 'held', 'done', 'changed'] as const),
+  ...(['define', 'forget', 'reads', 'group', 'begin', 'end', 'settle', 'execute'] as const),
+  ...(['session', 'leave', 'cursor', 'fetch', 'drop'] as const),
+  ...(['shape', 'held', 'chunk', 'done', 'changed'] as const),
 ]);
 
 /** Whether all of these values are the same once they were written as JSON and read. */

@@ -169,12 +169,14 @@ export class ReaderThread {
     const { claims, mark } = this.#data;
     const out = this.#words;
     let start = out.push(ticket, 0);
-    const before = performance.now();
+    let before = performance.now();
     const { at } = reader;
     this.#running.begin(ticket, connection.number);
     try {
       // It may have been given up since it was claimed; later than this it is interrupted.
       if (Atomics.load(claims, slot) !== mark) throw interrupted();
+      this.#runner.prepare(connection, id);
+      before = performance.now();
       this.#runner.run(connection, id, reader, out, (block) => {
         // The parts of a large result go ahead, so that the calling thread takes it in steps. What
         // was answered before goes first: this flush moves its blobs away too.
