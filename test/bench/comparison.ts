@@ -7,9 +7,9 @@ import { type Contender, isQuick, type Scenario, scaled } from './harness.ts';
 import { installPeers, type Missing } from './peers/install.ts';
 import { slowQuery } from './slow-query.ts';
 
-const ROUND = 400;
+const ROUND = 300;
 /** The round before the first: a server's code has run for longer than this when it matters. */
-const WARM_UP = 1200;
+const WARM_UP = 800;
 const ROUNDS = 5;
 const PROCESSES = 8;
 /** Items that are read and updated; inserts come behind them. */
