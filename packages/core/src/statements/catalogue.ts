@@ -1,9 +1,11 @@
 import { type Classification, classify } from './classify.js';
 
-/** A statement is cheap while its usual run takes less than so many microseconds … */
+/** A statement is cheap while its usual run takes less than so many microseconds, … */
 export const CHEAP_MICROSECONDS = 100;
+/** … and so many more for each row, which the calling thread would spend to take them from another … */
+const MICROSECONDS_PER_ROW = 0.5;
 /** … and gives no more rows than this. */
-export const CHEAP_ROWS = 64;
+export const CHEAP_ROWS = 256;
 /** A run that took so long, in microseconds, takes the proof away, whatever the average says. */
 export const SLOW_MICROSECONDS = 1000;
 /** How many quick runs on a thread prove a statement cheap, at first and at most. */
@@ -35,7 +37,8 @@ class Family {
         ? microseconds
         : this.microseconds + (microseconds - this.microseconds) / 8;
     this.microseconds = average;
-    if (microseconds > SLOW_MICROSECONDS || rows > CHEAP_ROWS || average > CHEAP_MICROSECONDS) {
+    const limit = CHEAP_MICROSECONDS + rows * MICROSECONDS_PER_ROW;
+    if (microseconds > SLOW_MICROSECONDS || rows > CHEAP_ROWS || average > limit) {
       // Whoever was taken for cheap and was not must prove itself longer the next time.
       if (this.cheap) this.#proof = Math.min(this.#proof * 4, LONGEST_PROOF);
       this.cheap = false;

@@ -14,6 +14,8 @@ interface Text {
 /** Runs statements by their numbers, and writes their results as words. */
 export class Runner {
   readonly encoder: ResultEncoder;
+  /** When SQLite had given the rows of the last read, which were then written as words. */
+  gaveAt = 0;
   readonly #texts = new Map<number, Text>();
 
   constructor(encoder: ResultEncoder) {
@@ -97,22 +99,27 @@ export class Runner {
         return;
       }
       case Method.get:
-        this.encoder.row(out, prepared, statement.get(params));
+        this.encoder.row(out, prepared, this.#given(statement.get(params)));
         return;
       case Method.all:
-        this.encoder.rows(out, prepared, statement.all(params), flush);
+        this.encoder.rows(out, prepared, this.#given(statement.all(params)), flush);
         return;
       case Method.values:
-        this.encoder.values(out, statement.all(params), flush);
+        this.encoder.values(out, this.#given(statement.all(params)), flush);
         return;
       case Method.firstValues:
-        this.encoder.values(out, listOf(statement.get(params)));
+        this.encoder.values(out, listOf(this.#given(statement.get(params))));
         return;
       case Method.query:
       case Method.queryValues:
         this.#query(connection, prepared, method === Method.queryValues, params, out);
         return;
     }
+  }
+
+  #given<Result>(result: Result): Result {
+    this.gaveAt = performance.now();
+    return result;
   }
 
   /** Rows where there are some, and the changes, which better-sqlite3 tells of `run` alone. */
