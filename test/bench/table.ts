@@ -1,4 +1,4 @@
-import { CAUSES } from './causes.ts';
+import { causeOf } from './causes.ts';
 import { READERS } from './contenders/contender.ts';
 import type { Line } from './harness.ts';
 import { describe, type Results } from './results.ts';
@@ -35,6 +35,9 @@ export function groupsOf(results: Results): { title: string; lines: Line[] }[] {
   })).filter((group) => group.lines.length > 0);
 }
 
+/** Two digits behind the point, or what is left of a ratio that is smaller. */
+const ratioText = (ratio: number) => `${ratio < 0.1 ? ratio.toPrecision(1) : ratio.toFixed(2)}x`;
+
 function cell(line: Line | undefined, footnotes: string[]): string {
   if (line === undefined) return '';
   if (line.error !== undefined) {
@@ -43,7 +46,7 @@ function cell(line: Line | undefined, footnotes: string[]): string {
     return `**FAILED** (${footnotes.length})`;
   }
   const figures = `${number.format(line.median as number)} (${number.format(line.low as number)} … ${number.format(line.high as number)})`;
-  return line.ratio === null ? figures : `**${line.ratio.toFixed(2)}x** ${figures}`;
+  return line.ratio === null ? figures : `**${ratioText(line.ratio)}** ${figures}`;
 }
 
 function groupTable(title: string, lines: readonly Line[]): string[] {
@@ -80,10 +83,10 @@ function floorsTable(lines: readonly Line[]): string[] {
   if (floors.length === 0) return [];
   const missed = floors.filter(({ met }) => !met).length;
   const rows = floors.map((line) => {
-    const ratio = line.ratio === null ? '-' : `${line.ratio.toFixed(2)}x`;
+    const ratio = line.ratio === null ? '-' : ratioText(line.ratio);
     const figure = line.median === null ? (line.error ?? '-') : number.format(line.median);
     const verdict = line.met ? 'met' : '**missed**';
-    const cause = line.met ? '' : (CAUSES[line.scenario] ?? 'not known yet');
+    const cause = line.met ? '' : causeOf(line);
     return `| ${line.scenario} | ${line.contender} | ${ratio} | ${escaped(figure)} ${line.unit} | ${line.wanted} | ${verdict} | ${cause} |`;
   });
   return [
