@@ -254,6 +254,7 @@ const transfers: readonly Work[] = [
     name: 'transactions of 5 statements, 64 callers, synchronous full',
     callers: 64,
     entries: withQueued,
+    long: true,
   },
 ].map((each): Work => ({ ...each, work: 'transfer', synchronous: 'full', unit: 'calls/s' }));
 
@@ -261,13 +262,14 @@ const works: readonly Work[] = [
   { name: 'point reads, 1 caller', work: 'get', unit: 'calls/s' },
   { name: 'point reads, 64 callers', work: 'get', callers: 64, unit: 'calls/s' },
   { name: 'ranges of 100 rows, 1 caller', work: 'range', unit: 'calls/s' },
-  { name: 'reads of 10,000 rows, 1 caller', work: 'all', unit: 'calls/s' },
+  { name: 'reads of 10,000 rows, 1 caller', work: 'all', unit: 'calls/s', long: true },
   ...writes,
   {
     name: 'bulk inserts of 5,000 rows, synchronous full',
     work: 'bulk',
     synchronous: 'full',
     unit: 'rows/s',
+    long: true,
   },
   ...transfers,
   {
@@ -281,6 +283,7 @@ const works: readonly Work[] = [
     work: 'mixed',
     callers: 64,
     unit: 'calls/s',
+    long: true,
   },
   {
     name: `p99 of quick reads beside a query of ${SLOW} ms`,

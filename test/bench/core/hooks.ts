@@ -99,6 +99,7 @@ const timeout: Scenario = {
 /** How often a live query looks while 10,000 rows are written one by one, to its final state. */
 const live: Scenario = {
   name: 'looks of a live query over 10,000 commits',
+  long: true,
   unit: 'looks',
   rounds: 3,
   contenders: async (folder) => {

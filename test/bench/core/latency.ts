@@ -92,6 +92,7 @@ export const stall: Scenario = {
 /** Quick reads while one reader is stuck in a slow query: the other takes its work. */
 export const stuckReader: Scenario = {
   name: 'p99 of quick reads behind a stuck reader',
+  long: true,
   unit: 'ms',
   rounds: 3,
   contenders: async (folder) => {
