@@ -45,6 +45,25 @@ describe('transactions that end while others wait', () => {
     expect(stored()).toEqual(range(count));
   });
 
+  test('share commits with those before one that is rolled back', async () => {
+    const back = (a: number) =>
+      outcome(
+        pool.transaction(async (tx) => {
+          await tx.run(INSERT, [a]);
+          throw new Error('changed my mind');
+        }),
+      );
+    const kept: number[] = [];
+    for (let round = 0; shared() === 0 && round < 200; round++) {
+      const all = range(16, round * 16);
+      // No two that commit follow one another.
+      await Promise.all(all.map((a) => (a % 2 === 0 ? insert(a) : back(a))));
+      kept.push(...all.filter((a) => a % 2 === 0));
+    }
+    expect(shared()).toBeGreaterThan(0);
+    expect(stored()).toEqual(kept);
+  });
+
   test('are answered after the commit, never before', async () => {
     const select = observer.prepare('SELECT 1 FROM t WHERE a = ?');
     const early: number[] = [];

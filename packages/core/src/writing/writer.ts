@@ -147,10 +147,10 @@ export class Writer {
       if (leave) this.#over(turn);
       return;
     }
-    const share = how === 'commit' && leave && this.#mayShare(now);
+    // What is rolled back leaves the others waiting for their commit.
+    const share = leave && (how === 'commit' || this.sharedCommit.isOpen) && this.#mayShare(now);
     this.send({ type: 'end', task, how, share });
-    if (share) this.sharedCommit.join(now);
-    else if (how === 'commit') this.sharedCommit.sent(now);
+    if (how === 'commit') this.sharedCommit[share ? 'join' : 'sent'](now);
     if (leave) this.leave(turn, share);
   }
 
