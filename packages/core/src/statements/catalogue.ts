@@ -1,13 +1,13 @@
 import { type Classification, classify } from './classify.js';
 
 /** A statement is cheap while its usual run takes less than so many microseconds, … */
-export const CHEAP_MICROSECONDS = 100;
+const CHEAP_MICROSECONDS = 100;
 /** … and so many more for each row, which the calling thread would spend to take them from another … */
 const MICROSECONDS_PER_ROW = 0.5;
 /** … and gives no more rows than this. */
-export const CHEAP_ROWS = 256;
+const CHEAP_ROWS = 256;
 /** A run that took so long, in microseconds, takes the proof away, whatever the average says. */
-export const SLOW_MICROSECONDS = 1000;
+const SLOW_MICROSECONDS = 1000;
 /** How many quick runs on a thread prove a statement cheap, at first and at most. */
 const FIRST_PROOF = 2;
 const LONGEST_PROOF = 256;

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { type Transferable, Worker, type WorkerOptions } from 'node:worker_threads';
 import { PoolError } from '../errors.js';
+import type { ConnectionOptions } from './connection.js';
 
 /** This file's own address; a bundler may leave nothing of it, or the address of its bundle. */
 const here: unknown = import.meta.url;
@@ -42,11 +43,28 @@ export function threadFile(): string {
   );
 }
 
+/** `node --input-type=module -e …`: a thread's file cannot be started with this flag, and others
+ * cannot be handed on without it, since Node.js refuses a list that names a flag of the process. */
+function isCommandLineScript(): boolean {
+  return process.execArgv.some((flag) => flag.startsWith('--input-type'));
+}
+
 /**
  * Starts the threads' program on a thread. Turbopack follows `new Worker()` with a file that it cannot tell into every
  * file beside this one, and fails at the declarations of types; what it cannot see it leaves alone.
  */
-export function startProgram(options: WorkerOptions): Worker {
+export function startProgram(
+  what: string,
+  workerData: { connection: ConnectionOptions },
+  transferList: Transferable[] = [],
+): Worker {
+  // The flags of the process (loaders, watchers) only slow a thread down, save where the
+  // user's own `setup` module may need them.
+  const flags = workerData.connection.setup !== undefined && !isCommandLineScript();
+  const options: WorkerOptions = {
+    ...{ workerData, transferList, name: `poolite ${what}` },
+    ...(flags ? {} : { execArgv: [] }),
+  };
   return Reflect.construct(Worker, [new URL(threadFile()), options]) as Worker;
 }
 

@@ -2,7 +2,6 @@ import type { MessagePort, Worker } from 'node:worker_threads';
 import type { ConnectionOptions } from './connection.js';
 import { startProgram } from './home.js';
 import type { Failure } from './protocol.js';
-import { isCommandLineScript } from './thread.js';
 
 /** Words of the memory that a job's thread shares with whoever started it. */
 export const JobWord = { state: 0, words: 1 } as const;
@@ -34,10 +33,5 @@ export type JobPort = MessagePort;
 
 /** Starts a thread that does one job and ends. */
 export function startJob<Job extends { kind: string }>(data: JobData<Job>): Worker {
-  const { setup } = data.connection;
-  return startProgram({
-    workerData: data,
-    name: `poolite ${data.job.kind}`,
-    ...(setup === undefined || isCommandLineScript() ? { execArgv: [] } : {}),
-  });
+  return startProgram(data.job.kind, data);
 }

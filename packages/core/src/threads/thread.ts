@@ -13,12 +13,6 @@ const IDLE_LOOK = 15;
 /** What a thread's owner does with what the thread says. */
 export type ThreadOwner = LineOwner;
 
-/** `node --input-type=module -e …`: a thread's file cannot be started with this flag, and others
- * cannot be handed on without it, since Node.js refuses a list that names a flag of the process. */
-export function isCommandLineScript(): boolean {
-  return process.execArgv.some((flag) => flag.startsWith('--input-type'));
-}
-
 /** How long, in ms, the event loop of the calling thread turns without sleeping for an answer. */
 const LONGEST_POLL = { statement: 0.15, commit: 0.4 };
 
@@ -67,14 +61,7 @@ export class Thread extends Line {
       mark: -1 - place,
       connection,
     } satisfies ThreadData;
-    this.#worker = startProgram({
-      workerData: data,
-      transferList: [port2],
-      name: `poolite ${role}`,
-      // The flags of the process (loaders, watchers) only slow a thread down, save where the
-      // user's own `setup` module may need them.
-      ...(connection.setup === undefined || isCommandLineScript() ? { execArgv: [] } : {}),
-    });
+    this.#worker = startProgram(role, data, [port2]);
     this.#worker.unref();
     this.#worker.on('error', (error) => {
       this.error = error;
