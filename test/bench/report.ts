@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawPlots } from './peers/plots.ts';
 import { read } from './results.ts';
@@ -6,7 +6,6 @@ import { tableOf } from './table.ts';
 
 /** Writes table.md and the plots beside a folder's results.json. */
 export async function report(folder: string): Promise<void> {
-  mkdirSync(folder, { recursive: true });
   const results = read(join(folder, 'results.json'));
   writeFileSync(join(folder, 'table.md'), tableOf(results));
   for (const name of readdirSync(folder)) if (name.endsWith('.svg')) rmSync(join(folder, name));

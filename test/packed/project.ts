@@ -26,16 +26,23 @@ function beside(): Record<string, string> {
   return { ...ranges([...PEERS, 'vite', 'esbuild']), ...next };
 }
 
-/** Makes a project in a new folder, and installs the tarballs there with npm. */
-export async function install(
-  folder: string,
-  tarballs: Readonly<Record<string, string>>,
-): Promise<string> {
+type Paths = Readonly<Record<string, string>>;
+
+/** Makes a project in a new folder that depends on the tarballs and on other packages; returns where those are. */
+function begin(folder: string, tarballs: Paths, others: Paths): Record<string, string> {
   mkdirSync(folder, { recursive: true });
-  const own = Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]);
-  const dependencies = { ...Object.fromEntries(own), ...beside() };
+  const own = Object.fromEntries(
+    Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]),
+  );
+  const dependencies = { ...own, ...others };
   const content = { name: 'application', private: true, type: 'module', dependencies };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(content, null, 2));
+  return own;
+}
+
+/** Makes a project in a new folder, and installs the tarballs there with npm. */
+export async function install(folder: string, tarballs: Paths): Promise<string> {
+  begin(folder, tarballs, beside());
   // Without --force or --legacy-peer-deps: peers that contradict one another fail here.
   await shell('npm install --no-audit --no-fund --ignore-scripts', folder);
   return folder;
@@ -45,17 +52,8 @@ export async function install(
  * Makes a project with the packages and their peers in a new folder, and installs it with pnpm: there each
  * package finds what it depends on, and nothing that another one does.
  */
-export async function installIsolated(
-  folder: string,
-  tarballs: Readonly<Record<string, string>>,
-): Promise<string> {
-  mkdirSync(folder, { recursive: true });
-  const own = Object.fromEntries(
-    Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]),
-  );
-  const dependencies = { ...own, ...ranges(PEERS) };
-  const content = { name: 'application', private: true, type: 'module', dependencies };
-  writeFileSync(join(folder, 'package.json'), JSON.stringify(content, null, 2));
+export async function installIsolated(folder: string, tarballs: Paths): Promise<string> {
+  const own = begin(folder, tarballs, ranges(PEERS));
   // JSON is YAML. That the packages find one another is the registry's part, which does not have them yet.
   // Scripts of dependencies are refused, so that nothing which must be compiled goes through.
   const settings = { packages: ['.'], nodeLinker: 'isolated', hoist: false, overrides: own };
@@ -82,7 +80,7 @@ export async function shell(command: string, cwd: string): Promise<string> {
 let made = 0;
 
 /** A folder of a project with some files, from where what is installed there is found. */
-export function part(files: Readonly<Record<string, string>>, project = inject('project')): string {
+export function part(files: Paths, project = inject('project')): string {
   const folder = join(project, `part-${process.pid}-${made++}`);
   for (const [name, text] of Object.entries(files)) {
     const path = join(folder, name);
