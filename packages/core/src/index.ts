@@ -51,6 +51,7 @@ export type {
 export type { Integers, Setup } from './threads/connection.js';
 export type { RunResult } from './threads/engine.js';
 export type { StatementResult } from './threads/result.js';
+export { SqliteError } from './threads/sqlite-error.js';
 export type {
   BackupRequest,
   ListBackupsOptions,

@@ -1,13 +1,21 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { ownRequire } from './home.js';
+import { nodeLibrary } from './node-sqlite.js';
 
 /**
  * The SQLite library behind the pool, seen through the one shape that the pool needs of it:
- * better-sqlite3's, and whatever module is compatible with it (the option `driver`).
+ * better-sqlite3's, which `node-sqlite.ts` gives to Node's own SQLite, and which whatever other module
+ * is named by the option `driver` must have.
  */
 export interface SqliteDatabase {
+  /**
+   * What is behind it under `driver: 'node:sqlite'`: Node's own connection, which has what
+   * better-sqlite3 has not (`createSession`, `applyChangeset`). Undefined under other drivers.
+   */
+  readonly native?: DatabaseSync;
   readonly inTransaction: boolean;
   readonly open: boolean;
   prepare(sql: string): SqliteStatement;
@@ -15,10 +23,16 @@ export interface SqliteDatabase {
   close(): unknown;
   loadExtension?(file: string, entryPoint: string): unknown;
   defaultSafeIntegers(on?: boolean): unknown;
-  /** Copies the database to another file, some pages at a time, as `progress` says. */
+  /**
+   * Copies the database to another file, some pages at a time: as many as `progress` returns, or
+   * `pages`, where a library cannot change that under way. Both are to be the same.
+   */
   backup(
     file: string,
-    options: { progress(progress: { totalPages: number; remainingPages: number }): number },
+    options: {
+      pages: number;
+      progress(progress: { totalPages: number; remainingPages: number }): number;
+    },
   ): Promise<unknown>;
 }
 
@@ -44,11 +58,15 @@ export interface RunResult {
 
 export type SqliteErrorClass = new (message: string, code: string) => Error & { code: string };
 
-interface SqliteLibrary {
-  new (
-    file: string,
-    options: { readonly?: boolean; fileMustExist?: boolean; timeout?: number },
-  ): SqliteDatabase;
+export interface OpenOptions {
+  readonly?: boolean;
+  fileMustExist?: boolean;
+  /** How long, in ms, SQLite itself waits for a lock. */
+  timeout?: number;
+}
+
+export interface SqliteLibrary {
+  new (file: string, options: OpenOptions): SqliteDatabase;
   SqliteError: SqliteErrorClass;
 }
 
@@ -56,6 +74,7 @@ interface SqliteLibrary {
  * first, then from the application's folder. */
 function load(driver: string): SqliteLibrary {
   const own = ownRequire();
+  if (driver === 'node:sqlite') return nodeLibrary();
   if (driver === 'better-sqlite3') return own(driver) as SqliteLibrary;
   const application = createRequire(pathToFileURL(join(process.cwd(), 'index.js')));
   try {

@@ -35,6 +35,7 @@ export async function copyDatabase(
     chmodSync(to, mode);
     let told = Number.NEGATIVE_INFINITY;
     await source.db.backup(to, {
+      pages,
       progress: (progress) => {
         const now = performance.now();
         if (now - told >= TELL) {

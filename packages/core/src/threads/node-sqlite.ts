@@ -1,0 +1,171 @@
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
+import type { OpenOptions, SqliteDatabase, SqliteLibrary, SqliteStatement } from './engine.js';
+import { busyConnection, type Home, NodeStatement } from './node-statement.js';
+import { codeName, SqliteError } from './sqlite-error.js';
+
+/** Also the longest that V8 can make a string of, so that what is longer fails inside SQLite. */
+const LONGEST = 2 ** 29 - 24;
+
+type NodeSqlite = typeof import('node:sqlite');
+
+function nodeSqlite(): NodeSqlite {
+  return process.getBuiltinModule('node:sqlite');
+}
+
+/** A file that must exist is opened by a name that says so: https://sqlite.org/uri.html */
+function existing(file: string): string {
+  if (!file.startsWith('file:')) return `${pathToFileURL(resolve(file)).href}?mode=rw`;
+  return /[?&]mode=/.test(file) ? file : `${file}${file.includes('?') ? '&' : '?'}mode=rw`;
+}
+
+/** A connection of node:sqlite in the shape of better-sqlite3's. */
+class NodeDatabase implements SqliteDatabase, Home {
+  readonly native: DatabaseSync;
+  iterators = 0;
+  #safe = false;
+  #changes: { get(): unknown } | undefined;
+
+  constructor(fileGiven: string, options: OpenOptions) {
+    const { readonly = false, fileMustExist = false, timeout = 5000 } = options;
+    const file = fileGiven.trim();
+    const isFile = file !== '' && file !== ':memory:';
+    if (readonly && !isFile) {
+      throw new TypeError('In-memory/temporary databases cannot be readonly');
+    }
+    if (isFile && !file.startsWith('file:') && !existsSync(dirname(file))) {
+      throw new TypeError('Cannot open database because the directory does not exist');
+    }
+    const { DatabaseSync } = nodeSqlite();
+    const settings = {
+      readOnly: readonly,
+      timeout,
+      allowExtension: true,
+      defensive: true,
+      enableForeignKeyConstraints: true,
+      enableDoubleQuotedStringLiterals: false,
+      limits: { length: LONGEST, sqlLength: LONGEST },
+    };
+    const name = isFile && fileMustExist && !readonly ? existing(file) : file;
+    this.native = this.guard(() => new DatabaseSync(name, settings));
+  }
+
+  get open(): boolean {
+    return this.native.isOpen;
+  }
+
+  get inTransaction(): boolean {
+    return this.native.isOpen && this.native.isTransaction;
+  }
+
+  prepare(sql: string): SqliteStatement {
+    return this.guard(() => {
+      const native = this.native.prepare(sql);
+      if (!isEmpty(sql, native.sourceSQL.length)) {
+        throw new RangeError('The supplied SQL string contains more than one statement');
+      }
+      return new NodeStatement(this, native, native.sourceSQL, this.#safe);
+    });
+  }
+
+  exec(script: string): this {
+    if (this.iterators > 0) throw busyConnection();
+    this.guard(() => this.native.exec(script));
+    return this;
+  }
+
+  close(): this {
+    if (!this.native.isOpen) return this;
+    if (this.iterators > 0) throw busyConnection();
+    this.#changes = undefined;
+    this.guard(() => this.native.close());
+    return this;
+  }
+
+  loadExtension(file: string, entryPoint?: string): this {
+    if (this.iterators > 0) throw busyConnection();
+    this.guard(() => (this.native.loadExtension as (...args: unknown[]) => void)(file, entryPoint));
+    return this;
+  }
+
+  defaultSafeIntegers(on = true): this {
+    this.#safe = on;
+    return this;
+  }
+
+  async backup(
+    file: string,
+    options: {
+      pages?: number;
+      progress(progress: { totalPages: number; remainingPages: number }): unknown;
+    },
+  ): Promise<{ totalPages: number; remainingPages: number }> {
+    const { pages = 100, progress } = options;
+    try {
+      const totalPages = await nodeSqlite().backup(this.native, file, { rate: pages, progress });
+      return { totalPages, remainingPages: 0 };
+    } catch (error) {
+      throw asSqliteError(error);
+    }
+  }
+
+  totalChanges(): number {
+    if (this.#changes === undefined) {
+      const statement = this.native.prepare('SELECT total_changes()');
+      statement.setReturnArrays(true);
+      this.#changes = statement;
+    }
+    return (this.#changes.get() as [number])[0];
+  }
+
+  guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw asSqliteError(error);
+    }
+  }
+}
+
+/** Whether nothing but blanks, comments and semicolons follow a statement; where a zero character
+ * ends the text for SQLite, it ends here. */
+function isEmpty(sql: string, from: number): boolean {
+  for (let at = from; at < sql.length; ) {
+    const code = sql.charCodeAt(at);
+    if (code === 0) return true;
+    if (code === 59 || code === 32 || (code >= 9 && code <= 13)) at++;
+    else if (sql.startsWith('--', at)) at = after(sql, '\n', at + 2);
+    else if (sql.startsWith('/*', at)) at = after(sql, '*/', at + 2);
+    else return false;
+  }
+  return true;
+}
+
+function after(sql: string, what: string, from: number): number {
+  const found = sql.indexOf(what, from);
+  return found === -1 ? sql.length : found + what.length;
+}
+
+/** The error that better-sqlite3 throws in place of one of node:sqlite's own. */
+function asSqliteError(error: unknown): unknown {
+  const { code, errcode, message } = error as { code?: unknown; errcode?: number; message: string };
+  switch (code) {
+    case 'ERR_SQLITE_ERROR':
+      return new SqliteError(message, codeName(errcode ?? 1));
+    case 'ERR_LOAD_SQLITE_EXTENSION':
+      return new SqliteError(message, 'SQLITE_ERROR');
+    case 'ERR_INVALID_STATE':
+      return new TypeError('The database connection is not open');
+    case 'ERR_INVALID_ARG_VALUE':
+      return new RangeError('The supplied SQL string contains no statements');
+    default:
+      return error;
+  }
+}
+
+/** Node's own SQLite, as a library in the shape of better-sqlite3's. */
+export function nodeLibrary(): SqliteLibrary {
+  return Object.assign(NodeDatabase, { SqliteError });
+}
