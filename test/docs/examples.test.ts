@@ -40,6 +40,7 @@ beforeAll(() => {
   link('@poolite/core', 'packages/core');
   link('@poolite/hooks', 'packages/hooks');
   link('@poolite/kysely', 'packages/kysely');
+  link('@poolite/store', 'packages/store');
   link('@poolite/typeorm', 'packages/typeorm');
   link('typeorm', 'packages/typeorm/node_modules/typeorm');
   link('kysely', 'packages/kysely/node_modules/kysely');

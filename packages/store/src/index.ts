@@ -1,0 +1,1 @@
+export { type Bucket, BucketError } from './bucket.js';
