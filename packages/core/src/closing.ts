@@ -43,6 +43,7 @@ export async function closeDatabase(
   const { checkpoints, backups } = database;
   database.state = 'closing';
   checkpoints?.stop();
+  database.replica?.stop(force);
   backups?.stop(closedError());
   // What other processes have under way here ends first: they are told to begin nothing new.
   const { membership } = database;
@@ -56,6 +57,7 @@ export async function closeDatabase(
   const { writer, readers } = database;
   const inTime = isDrained(database, holders, oneShot);
   if (!inTime) {
+    database.replica?.stop(true);
     writer.thread.hurry();
     writer.thread.stops.interruptAll();
     readers?.stopAll();
@@ -94,6 +96,7 @@ export async function closeDatabase(
     last?.type === 'checkpoint' ? last : undefined,
     failure && errorOf(failure, database.options.connection.driver),
   );
+  await database.replica?.close();
   database.deadlines.close();
   database.state = 'closed';
   if (unsent !== undefined) throw unsent;

@@ -13,6 +13,8 @@ import { newReplication } from './replicating.js';
 import type { Membership } from './sharing/membership.js';
 import { Catalogue, type Statement } from './statements/catalogue.js';
 import { type BoundParams, checkParams, ownedParams } from './statements/params.js';
+import type { Replica } from './store.js';
+import { newReplica } from './storing.js';
 import type { IterateOptions } from './surface.js';
 import { isMemory, loadSetup } from './threads/connection.js';
 import { lostError } from './threads/failure.js';
@@ -61,6 +63,8 @@ export class Database {
   readonly membership: Membership | undefined;
   /** Litestream beside the pool. */
   readonly replication: Replication | undefined;
+  /** This machine's replica of a database that many write. */
+  readonly replica: Replica | undefined;
   readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
   readonly counts = { busyRetries: 0, threadsLost: 0, threadsRetired: 0, rerouted: 0, writes: 0 };
   readonly ready: Promise<void>;
@@ -90,7 +94,8 @@ export class Database {
     this.#setReady = setReady;
     this.ready.catch(() => {}); // Whoever calls ready() or a statement hears of it; nobody has to.
     this.replication = newReplication(this);
-    const prepared = this.replication?.prepare();
+    this.replica = newReplica(this);
+    const prepared = this.replication?.prepare() ?? this.replica?.prepare();
     prepared?.catch((error) => this.fail(error));
     this.readers = this.isMemory ? undefined : this.#newReaders();
     const { start, membership } = join(this, prepared);
@@ -196,6 +201,7 @@ export class Database {
     this.rejectAll(error);
     void this.terminate();
     this.replication?.giveUp();
+    this.replica?.stop(true);
     this.ended();
   }
 
@@ -219,6 +225,7 @@ export class Database {
       ),
     ]);
     this.anchor?.close();
+    await this.replica?.close();
     this.membership?.close();
     this.deadlines.close();
   }
@@ -255,6 +262,7 @@ export class Database {
     if (this.state !== 'opening') return;
     this.state = 'open';
     this.replication?.start();
+    this.replica?.start();
     this.#setReady(undefined);
     this.events.emit('ready', () => []);
   }

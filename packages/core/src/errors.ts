@@ -21,6 +21,13 @@ export type PoolErrorCode =
   | 'POOL_BACKUP'
   /** A file cannot be replaced, since somebody has it open; or another process writes it already. */
   | 'POOL_IN_USE'
+  /**
+   * Another machine committed first, and the write could not be run again by the pool, or was beaten too often:
+   * nothing of it is stored. Only with the option `store`.
+   */
+  | 'POOL_CONFLICT'
+  /** A store cannot be used, or holds what it must not: the message tells what and where. Nothing was stored. */
+  | 'POOL_STORE'
   /** Replication, or a restore from a replica, failed: the message tells what Litestream said. */
   | 'POOL_REPLICA'
   /**
@@ -29,7 +36,11 @@ export type PoolErrorCode =
    */
   | 'POOL_OUTCOME_UNKNOWN';
 
-const RETRYABLE: ReadonlySet<PoolErrorCode> = new Set(['POOL_TIMEOUT', 'POOL_THREAD_LOST']);
+const RETRYABLE: ReadonlySet<PoolErrorCode> = new Set([
+  'POOL_TIMEOUT',
+  'POOL_THREAD_LOST',
+  'POOL_CONFLICT',
+]);
 
 /** Marks a PoolError of any copy of this package, so that `PoolError.is` works across realms. */
 const BRAND = Symbol.for('poolite.PoolError');
@@ -50,7 +61,7 @@ export class PoolError extends Error {
   readonly code: PoolErrorCode;
   /**
    * Whether the same call may succeed when it is made again, without the risk of doing its work
-   * twice: true for POOL_TIMEOUT and POOL_THREAD_LOST, false otherwise.
+   * twice: true for POOL_TIMEOUT, POOL_THREAD_LOST and POOL_CONFLICT, false otherwise.
    */
   readonly retryable: boolean;
 

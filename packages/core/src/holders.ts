@@ -1,3 +1,4 @@
+import { againOnConflict } from './conflicts.js';
 import {
   contextHere,
   enterHolding,
@@ -10,7 +11,7 @@ import type { Database } from './database.js';
 import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { WriteLease } from './lease.js';
-import { checkLimits } from './option-checks.js';
+import { checkLimits, checkRetries } from './option-checks.js';
 import { openedHere, type Revocable, Sessions } from './sessions.js';
 import type {
   CallOptions,
@@ -58,7 +59,11 @@ export class Holders {
         `option 'behavior' must be 'deferred', 'immediate' or 'exclusive', not ${String(behavior)}`,
       );
     }
-    return this.#onWriter('transaction', work, options, (holder) => holder.begin(behavior));
+    checkRetries(options.retries);
+    const run = () =>
+      this.#onWriter('transaction', work, options, (holder) => holder.begin(behavior));
+    const { store } = this.#database.options;
+    return store === undefined ? run() : againOnConflict(options.retries ?? store.retries, run);
   }
 
   /** One state for every statement, on a reader; in memory, on the only connection there is. */
@@ -135,7 +140,14 @@ export class Holders {
     }
   }
 
-  async runMany(sql: string, sets: unknown, options?: CallOptions): Promise<{ changes: number }> {
+  runMany(sql: string, sets: unknown, options?: CallOptions): Promise<{ changes: number }> {
+    const { store } = this.#database.options;
+    const run = () => this.#runMany(sql, sets, options);
+    // What a generator gave once it does not give again.
+    return store !== undefined && Array.isArray(sets) ? againOnConflict(store.retries, run) : run();
+  }
+
+  async #runMany(sql: string, sets: unknown, options?: CallOptions): Promise<{ changes: number }> {
     const database = this.#database;
     const statement = database.statement(sql);
     checkBulk(statement, sets);

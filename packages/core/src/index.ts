@@ -1,3 +1,4 @@
+export { createPool } from './create-pool.js';
 export { PoolError, type PoolErrorCode } from './errors.js';
 export { channels, type StatementMessage } from './observing/channels.js';
 export type {
@@ -23,14 +24,16 @@ export type {
   CheckpointStats,
   LatencyStats,
   PoolStats,
+  ReplicaStats,
   ReplicationStats,
   WriterStats,
 } from './observing/stats.js';
-export type { PoolOptions, RetryOptions } from './options.js';
-export { createPool, Pool } from './pool.js';
+export type { FreshnessOptions, PoolOptions, RetryOptions } from './options.js';
+export { Pool } from './pool.js';
 export type { WriterOption } from './sharing/sharing-options.js';
 export { type Classification, classify, type StatementKind } from './statements/classify.js';
 export type { BindInput, Params } from './statements/params.js';
+export type { PoolStore, Replica, ReplicaHost } from './store.js';
 export type {
   AnyRow,
   BatchStatement,
@@ -43,13 +46,16 @@ export type {
   Lease,
   LeaseOptions,
   LiveOptions,
+  OnceOptions,
   SnapshotOptions,
   Statements,
   Transaction,
   TransactionOptions,
+  WriteOptions,
 } from './surface.js';
 export type { Integers, Setup } from './threads/connection.js';
 export type { RunResult } from './threads/engine.js';
+export type { CommitGate, GateContext, GateError, OpenGate } from './threads/gate.js';
 export type { StatementResult } from './threads/result.js';
 export { SqliteError } from './threads/sqlite-error.js';
 export type {

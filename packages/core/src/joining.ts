@@ -4,6 +4,7 @@ import { WriterDesk } from './hosting.js';
 import { openError } from './open-error.js';
 import { openWhen } from './replicating.js';
 import { Membership } from './sharing/membership.js';
+import { gateOf } from './storing.js';
 import { failureOf } from './threads/rows.js';
 import { Thread } from './threads/thread.js';
 import type { StartLine } from './writing/owner.js';
@@ -20,7 +21,7 @@ export function join(database: Database, prepared: Promise<void> | undefined): J
   const { connection, sharing } = database.options;
   const startThread: StartLine = (owner) => {
     const claims = new Int32Array(new SharedArrayBuffer(4));
-    const thread = new Thread('writer', connection, claims, 0, owner);
+    const thread = new Thread('writer', connection, claims, 0, owner, gateOf(database.replica));
     openWhen(prepared, thread);
     return thread;
   };

@@ -48,6 +48,13 @@ export function checkLimits(options: { timeout?: unknown; acquireTimeout?: unkno
   checkMilliseconds('acquireTimeout', options.acquireTimeout as number | undefined);
 }
 
+const retries = integer(0, 1000);
+
+/** Refuses a number of retries, given with a call, that is none. */
+export function checkRetries(value: unknown): void {
+  if (value !== undefined) retries('retries', value);
+}
+
 export const text: Check = (name, value) => {
   if (typeof value !== 'string' || value === '') refuse(name, value, 'a string');
 };

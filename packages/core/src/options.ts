@@ -15,6 +15,8 @@ import {
 } from './option-checks.js';
 import type { SharingSettings } from './sharing/membership.js';
 import { checkWriter, resolveWriter, type WriterOption } from './sharing/sharing-options.js';
+import type { PoolStore } from './store.js';
+import { checkStore, resolveStore, type StoreSettings } from './store-options.js';
 import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
 import {
   checkBackups,
@@ -147,6 +149,25 @@ export interface PoolOptions {
    * the file. Default: false.
    */
   exactlyOnce?: boolean;
+  /**
+   * Where the truth is kept of a database that many machines write: `s3Store` or `folderStore` of `@poolite/store`.
+   * The file is this machine's replica; each group of writes is committed there first. It needs
+   * `driver: 'node:sqlite'`. Default: none.
+   */
+  store?: PoolStore;
+  /** How soon the replica has what other machines wrote. Only with `store`. */
+  freshness?: FreshnessOptions;
+  /**
+   * How often statements, and the callbacks of `pool.transaction`, are run again by themselves where another machine
+   * committed first; then they fail with POOL_CONFLICT. Only with `store`. Default: 10.
+   */
+  retries?: number;
+}
+
+/** How soon a replica has what other machines wrote. */
+export interface FreshnessOptions {
+  /** How often it is looked for, in ms; 0: only when `refresh()`, a `linearizable` read or a conflict asks. Default: 1000. */
+  interval?: number;
 }
 
 /** The options of a pool, each with its value. */
@@ -169,6 +190,8 @@ export interface ResolvedOptions {
   readonly replicate: ReplicateSettings | undefined;
   readonly writer: WriterOption;
   readonly exactlyOnce: boolean;
+  /** Where many machines keep the truth; undefined for a database that this one has alone. */
+  readonly store: StoreSettings | undefined;
   /** What is behind `writer`; undefined for a writer of the pool's own. */
   readonly sharing: SharingSettings | undefined;
   readonly connection: ConnectionOptions;
@@ -255,6 +278,9 @@ const checkOptions = fields(
     replicate: checkReplicate,
     writer: checkWriter,
     exactlyOnce: boolean,
+    store: checkStore,
+    freshness: fields({ interval: milliseconds }, 'freshness'),
+    retries: integer(0, 1000),
   } satisfies Record<keyof PoolOptions, Check>,
   'createPool',
 );
@@ -306,6 +332,7 @@ export function resolveOptions(file: unknown, options: unknown): ResolvedOptions
     replicate: given.replicate && resolveReplicate(given.replicate),
     writer: given.writer ?? 'own',
     exactlyOnce: given.exactlyOnce ?? false,
+    store: resolveStore(given, trimmed),
     sharing: resolveWriter(given.writer, {
       patience: given.acquireTimeout ?? 10_000,
       why: whyNotShared(trimmed, given.readonly),

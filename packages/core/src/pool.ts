@@ -1,3 +1,4 @@
+import { listenForChanges } from './change-events.js';
 import { checkpointByHand } from './checkpointing.js';
 import { closeDatabase } from './closing.js';
 import type { Database } from './database.js';
@@ -8,10 +9,10 @@ import { LiveQuery } from './live.js';
 import { Events, type PoolEvents } from './observing/events.js';
 import type { PoolStats } from './observing/stats.js';
 import type { OneShot } from './one-shot.js';
-import { type PoolOptions, resolveOptions } from './options.js';
 import { poolStream } from './pool-stream.js';
 import { readStats } from './read-stats.js';
-import { type Share, share } from './registry.js';
+import type { Share } from './registry.js';
+import { onceOnly } from './requests.js';
 import type { Params } from './statements/params.js';
 import type {
   AnyRow,
@@ -29,13 +30,14 @@ import type {
   Statements,
   Transaction,
   TransactionOptions,
+  WriteOptions,
 } from './surface.js';
 import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
 import type { StatementResult } from './threads/result.js';
 import type { Backups, PoolBackups } from './upkeep/backups/backups.js';
 import type { BackupOptions, BackupResult } from './upkeep/backups/options.js';
-import { type Listening, readChange } from './writing/changes.js';
+import type { Listening } from './writing/changes.js';
 import type { WriterHolder } from './writing/holder.js';
 
 /**
@@ -84,6 +86,8 @@ export class Pool implements Statements, AsyncDisposable {
   /** {@inheritDoc Statements.all} */
   all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.linearizable === true)
+      return this.#fresh(options, (rest) => this.all(sql, params, rest));
     return this.#oneShot.rows(Method.all, sql, params, options) as Promise<Row[]>;
   }
 
@@ -93,6 +97,8 @@ export class Pool implements Statements, AsyncDisposable {
     if (options === undefined) {
       return this.#oneShot.rows(Method.get, sql, params, undefined) as Promise<Row | undefined>;
     }
+    if (options.linearizable === true)
+      return this.#fresh(options, (rest) => this.get(sql, params, rest));
     return firstRow(options, (method, limits) =>
       this.#oneShot.rows(method, sql, params, limits),
     ) as Promise<Row | undefined>;
@@ -105,12 +111,16 @@ export class Pool implements Statements, AsyncDisposable {
     options?: CallOptions,
   ): Promise<Row[]> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.linearizable === true)
+      return this.#fresh(options, (rest) => this.values(sql, params, rest));
     return this.#oneShot.rows(Method.values, sql, params, options) as Promise<Row[]>;
   }
 
   /** Runs a statement for its effect, on the writer; resolves once its commit, which others may share, is done. */
-  run(sql: string, params?: Params, options?: CallOptions): Promise<RunResult> {
+  run(sql: string, params?: Params, options?: WriteOptions): Promise<RunResult> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.idempotencyKey !== undefined)
+      return this.#once(options, (tx) => tx.run(sql, params));
     return this.#oneShot.run(Method.run, sql, params, options) as Promise<RunResult>;
   }
 
@@ -118,9 +128,13 @@ export class Pool implements Statements, AsyncDisposable {
   query<Row = AnyRow>(
     sql: string,
     params?: Params,
-    options?: CallOptions,
+    options?: WriteOptions,
   ): Promise<StatementResult<Row>> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.idempotencyKey !== undefined)
+      return this.#once(options, (tx) => tx.query<Row>(sql, params));
+    if (options?.linearizable === true)
+      return this.#fresh(options, (rest) => this.query(sql, params, rest));
     return this.#oneShot.rows(Method.query, sql, params, options) as Promise<StatementResult<Row>>;
   }
 
@@ -230,19 +244,35 @@ export class Pool implements Statements, AsyncDisposable {
     options?: TransactionOptions,
   ): Promise<T> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.linearizable === true) await this.refresh();
+    if (options?.idempotencyKey !== undefined) return this.#once(options, work);
     return this.#holders.transaction(work, options);
   }
 
   /** Runs `work` on a reader, where all its statements see one state; it cannot write. */
   async snapshot<T>(work: (tx: Transaction) => Promise<T>, options?: SnapshotOptions): Promise<T> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.linearizable === true) await this.refresh();
     return this.#holders.snapshot(work, options);
   }
 
   /** One connection until it is released. Meant for adapters; applications want `transaction`. */
   async lease(access: 'read' | 'write', options?: LeaseOptions): Promise<Lease> {
     if (this.#closed !== undefined) return this.#refuse();
+    if (options?.linearizable === true) await this.refresh();
     return this.#holders.lease(access, options);
+  }
+
+  /**
+   * Resolves once everything that other machines had committed before the call can be read here. Without the option
+   * `store` there are no others: it resolves once the pool is open.
+   *
+   * @throws PoolError POOL_STORE where the store cannot be read.
+   */
+  async refresh(): Promise<void> {
+    if (this.#closed !== undefined) return this.#refuse();
+    await this.#database.ready;
+    await this.#database.replica?.refresh();
   }
 
   /**
@@ -322,18 +352,7 @@ export class Pool implements Statements, AsyncDisposable {
     const isWanted = this.#closed === undefined && this.#events.has('change');
     if (isWanted === (this.#listening !== undefined)) return;
     this.#listening?.stop();
-    this.#listening = undefined;
-    if (!isWanted) return;
-    const { changes, connection } = this.#database.options;
-    const { rowids } = changes;
-    const form = { rowids: rowids > 0, bigint: connection.integers === 'bigint' };
-    this.#listening = this.#database.changes.listen({
-      rowids,
-      changed: (text) => {
-        const message = readChange(text, form);
-        if (message !== undefined) this.#events.emit('change', () => [message]);
-      },
-    });
+    this.#listening = isWanted ? listenForChanges(this.#database, this.#events) : undefined;
   }
 
   /**
@@ -364,6 +383,22 @@ export class Pool implements Statements, AsyncDisposable {
     this.#events.emit('close', () => []);
   }
 
+  async #fresh<Options extends CallOptions, T>(
+    { linearizable: _, ...rest }: Options,
+    read: (rest: Omit<Options, 'linearizable'>) => Promise<T>,
+  ): Promise<T> {
+    await this.refresh();
+    return read(rest);
+  }
+
+  async #once<T>(
+    { idempotencyKey, signal, timeout, ...rest }: WriteOptions & TransactionOptions,
+    work: (tx: Transaction) => Promise<T>,
+  ): Promise<T> {
+    const hasStore = this.#database.replica !== undefined;
+    return onceOnly(this.#holders, hasStore, { ...rest, idempotencyKey, signal, timeout }, work);
+  }
+
   #closedError(): PoolError {
     return new PoolError('POOL_CLOSED', 'the pool is closed: it was used after close()');
   }
@@ -371,29 +406,4 @@ export class Pool implements Statements, AsyncDisposable {
   #refuse(): Promise<never> {
     return Promise.reject(this.#closedError());
   }
-}
-
-/**
- * Opens a pool on a database file, which is made where it does not exist; `':memory:'` and `''`
- * are databases without a file, on one connection.
- *
- * Returns at once: the threads start meanwhile, and statements wait for them. What stands in the
- * way of opening the file rejects `ready()` and every statement.
- *
- * @throws PoolError POOL_OPTIONS for an option that is unknown, wrong or contradictory;
- * POOL_MISUSE where Node.js is older than 22.14.
- */
-export function createPool(file: string, options?: PoolOptions): Pool {
-  checkNode();
-  return new Pool(share(resolveOptions(file, options)));
-}
-
-/** better-sqlite3 13's binary crashes the process below Node-API 10. */
-function checkNode(): void {
-  const napi = Number(process.versions.napi ?? 0);
-  if (napi >= 10) return;
-  throw new PoolError(
-    'POOL_MISUSE',
-    `poolite needs Node.js 22.14 or newer (Node-API 10); this is ${process.version}`,
-  );
 }

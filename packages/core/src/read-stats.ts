@@ -45,6 +45,7 @@ export function readStats(database: Database, oneShot: OneShot): PoolStats {
     hooks: { loaded: writer.thread.stops.canInterrupt, reason: writer.thread.stops.reason },
     walBytes: isMemory ? 0 : database.wal.bytes(),
     replication: database.replication?.stats(),
+    replica: database.replica?.stats(),
     writer: writerStats(database),
     checkpoints: database.checkpoints?.stats() ?? noCheckpoints(),
     backups: (database.backups as Backups).read(),

@@ -15,8 +15,15 @@ import { isMemory } from './threads/connection.js';
 function withoutFile(options: ResolvedOptions): unknown {
   const { file, connection, backups, ...rest } = options;
   const { file: path, ...connectionRest } = connection;
+  // A store that a hot reload makes anew is the same where it is in the same place.
+  const store = options.store && { ...options.store, store: options.store.store.where };
   // A function that a hot reload makes anew is the same option: see `takeOver`.
-  return { ...rest, ...connectionRest, backups: backups && { ...backups, onError: undefined } };
+  return {
+    ...rest,
+    ...connectionRest,
+    store,
+    backups: backups && { ...backups, onError: undefined },
+  };
 }
 
 /** An open database, and what all pools on it have in common. */

@@ -20,7 +20,25 @@ export interface CallOptions {
   timeout?: number | undefined;
   /** Where the caller knows it better than the SQL text tells: a write goes to the writer. */
   access?: 'read' | 'write' | undefined;
+  /**
+   * Whether a read sees everything that other machines had committed before the call: the store is asked first,
+   * which takes a trip to it. Only with the option `store`; without one every read does. Default: false.
+   */
+  linearizable?: boolean | undefined;
 }
+
+/** Options of a write that may be asked for twice. */
+export interface OnceOptions {
+  /**
+   * A name of this one request, 1 to 200 characters. It is stored with what the write does, in the same
+   * transaction: whoever asks again with it gets the result that it had, on any machine, and nothing is done. It is
+   * remembered for seven days. Only with the option `store`.
+   */
+  idempotencyKey?: string | undefined;
+}
+
+/** Options of a write that stands alone. */
+export interface WriteOptions extends CallOptions, OnceOptions {}
 
 /** Options of `get`. */
 export interface GetOptions extends CallOptions {
@@ -53,13 +71,23 @@ export interface TransactionOptions {
    * (SQLITE_BUSY_SNAPSHOT). https://sqlite.org/lang_transaction.html
    */
   behavior?: BeginBehavior | undefined;
+  /**
+   * How often the callback is run again where another machine committed first; 0: never, its caller hears
+   * POOL_CONFLICT. What it does beside the database it does each time. Only with the option `store`. Default: the
+   * pool's `retries`.
+   */
+  retries?: number | undefined;
+  /** {@inheritDoc OnceOptions.idempotencyKey} What the callback returns is stored: values that structured clone takes. */
+  idempotencyKey?: string | undefined;
+  /** Whether it begins with everything that other machines had committed before the call. Default: false. */
+  linearizable?: boolean | undefined;
 }
 
 /** Options of `pool.snapshot`. */
-export type SnapshotOptions = Omit<TransactionOptions, 'behavior'>;
+export type SnapshotOptions = Omit<TransactionOptions, 'behavior' | 'retries' | 'idempotencyKey'>;
 
 /** Options of `pool.lease`. */
-export interface LeaseOptions extends Omit<TransactionOptions, 'behavior'> {
+export interface LeaseOptions extends SnapshotOptions {
   /**
    * Calls `enter()` of the lease in the context of this very call, before the first `await`; it
    * counts once the lease is there. For callers whose callers would not see a context that is

@@ -103,6 +103,20 @@ export interface BackupStats {
   nextAt: number;
 }
 
+/** What this machine's replica has done since the pool was opened, where there is a store. */
+export interface ReplicaStats {
+  /** The last entry of the log that is in the file. */
+  position: number;
+  /** Entries of its own that were committed. */
+  committed: number;
+  /** Entries of others that were applied. */
+  applied: number;
+  /** Times that another was first. */
+  conflicts: number;
+  /** When the log's end was seen last, in ms since 1970; 0: never. */
+  seenAt: number;
+}
+
 /** Who writes, and what this process is in it. */
 export interface WriterStats {
   /** `'own'`: this pool has a writer of its own. Otherwise as the event `writer` has it. */
@@ -196,6 +210,8 @@ export interface PoolStats {
   backups: BackupStats;
   /** Replication; undefined without the option `replicate`. */
   replication: ReplicationStats | undefined;
+  /** Undefined without the option `store`. */
+  replica: ReplicaStats | undefined;
 }
 
 const NONE: LatencyStats = { count: 0, mean: 0, p50: 0, p99: 0, max: 0 };

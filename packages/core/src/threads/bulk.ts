@@ -25,6 +25,7 @@ export class Bulk {
     try {
       if (!running.claims(taskWord(task), task)) throw interrupted();
       busy.run(() => connection.control('BEGIN IMMEDIATE'), taskWord(task), task);
+      connection.gate?.before(this.#tools.runner.sql(statement));
     } catch (error) {
       this.#failure = { error, index: undefined };
     } finally {

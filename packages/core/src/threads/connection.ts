@@ -2,6 +2,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type SqliteDatabase, type SqliteStatement, sqliteLibrary } from './engine.js';
 import type { Feed } from './feed.js';
+import { type CommitGate, tellOf } from './gate.js';
 import { loadHooks } from './hooks.js';
 import type { Method } from './protocol.js';
 import { Method as M } from './protocol.js';
@@ -118,6 +119,8 @@ export class Connection {
   noHooks = 'switched off by the option hooks';
   /** Tells what its commits change, where somebody wants to know. */
   feed: Feed | undefined;
+  /** What is asked before it commits. */
+  gate: CommitGate | undefined;
   readonly #prepared = new Map<number, Prepared>();
   readonly #options: ConnectionOptions;
   readonly #controls = new Map<string, SqliteStatement>();
@@ -197,7 +200,13 @@ export class Connection {
       statement = this.db.prepare(sql);
       this.#controls.set(sql, statement);
     }
+    if (this.gate === undefined) {
+      statement.run([]);
+      return;
+    }
+    if (sql === 'COMMIT') this.gate.propose();
     statement.run([]);
+    tellOf(this.gate, sql);
   }
 
   /**

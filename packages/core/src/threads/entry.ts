@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads';
 import { loadSetup } from './connection.js';
+import { loadGate } from './gate.js';
 import { Direction, Receiver, Sender } from './mailbox.js';
 import { Outbox } from './outbox.js';
 import { type Command, Control, type ThreadData } from './protocol.js';
@@ -31,7 +32,8 @@ const outbox = new Outbox(sender, control, new ResultEncoder(data.connection.int
 try {
   const setup = await loadSetup(data.connection.setup);
   const Program = { writer: WriterThread, reader: ReaderThread, upkeep: UpkeepThread }[data.role];
-  const thread = new Program(data, setup, outbox);
+  const openGate = await loadGate(data.gate);
+  const thread = new Program(data, setup, outbox, openGate);
   const handle = (commands: Command[]): boolean => {
     for (const command of commands) {
       if (command.type === 'open') {

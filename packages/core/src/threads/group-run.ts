@@ -1,8 +1,10 @@
 import type { BusyWaiter } from './busy.js';
 import { commitFailure } from './commit-doubt.js';
 import type { Connection } from './connection.js';
+import { isRefusedCommit, runsAgain } from './gate.js';
 import { Ledger, type Once } from './ledger.js';
 import type { Outbox } from './outbox.js';
+import { inOwnCommit } from './own-commit.js';
 import {
   BATCH,
   type Command,
@@ -78,10 +80,12 @@ export class GroupRun {
         // SQLite undid them all.
         out.length = 0;
         reader.at = 1;
+        if (runsAgain(error)) continue;
         const isClosing = Atomics.load(this.#tools.control, Control.hurry) === 1;
         // Who interrupted one of them has given it up: the others run again without it.
-        if (!isClosing && (!isInterrupted(error) || tries > units)) break;
-        if (isClosing) {
+        const isOver = isClosing || isRefusedCommit(error);
+        if (!isOver && (!isInterrupted(error) || tries > units)) break;
+        if (isOver) {
           const failed = this.#outbox.failed(error);
           for (let i = 0; i < units; i++) out.push(...failed);
           return units;
@@ -162,7 +166,7 @@ export class GroupRun {
     }
   }
 
-  /** A unit in a transaction of its own: a statement alone needs no BEGIN. */
+  /** A unit in a transaction of its own. */
   #alone(reader: WordReader, out: Words, index: number): void {
     const { connection, runner, busy, control, running } = this.#tools;
     const start = reader.at;
@@ -177,19 +181,14 @@ export class GroupRun {
         out.length = length;
         this.#undoneAt = undefined;
         const first = reader.number();
-        if (first >= 0) return runner.run(connection, first, reader, out);
-        connection.control('BEGIN IMMEDIATE');
-        try {
-          if (first === BATCH) this.#batch(reader, out, index);
-          else this.#once(reader, out, index);
-          connection.control('COMMIT');
-        } catch (error) {
-          if (connection.db.inTransaction) connection.control('ROLLBACK');
-          this.#ledger.undone();
-          throw error;
-        }
+        // One statement needs no BEGIN, save where somebody must be asked before its COMMIT.
+        if (first === BATCH) this.#batch(reader, out, index);
+        else if (first === ONCE) this.#once(reader, out, index);
+        else runner.run(connection, first, reader, out);
       };
-      busy.run(work, word, this.#group);
+      const isOne = (reader.words[start] as number) >= 0 && connection.gate === undefined;
+      const undone = () => this.#ledger.undone();
+      busy.run(isOne ? work : () => inOwnCommit(connection, work, undone), word, this.#group);
     } catch (error) {
       out.length = length;
       out.push(...this.#outbox.failed(commitFailure(error), this.#undoneAt));

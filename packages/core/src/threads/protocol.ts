@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { BeginBehavior } from '../statements/classify.js';
 import type { BoundParams } from '../statements/params.js';
 import type { ConnectionOptions } from './connection.js';
+import type { QuestionsData } from './questions.js';
 
 /**
  * Everything that crosses between the calling thread and the pool's threads, in one place.
@@ -138,6 +139,8 @@ export type Command =
   | { type: 'checkpoint'; task: number; mode: string; least: number; patience: number }
   /** From now on commits are told of, with so many rowids of each table; or not any more. */
   | { type: 'feed'; task: number; on: boolean; rowids: number }
+  /** A store's message to the gate; no transaction is open. */
+  | { type: 'gate'; task: number; message: unknown }
   /** Look whether another connection has committed. */
   | { type: 'look' }
   /** Asks another process for a turn on its writer. `limit`: how long it may last, in ms. */
@@ -308,4 +311,13 @@ export interface ThreadData {
   /** What this thread leaves in a claim word it takes: negative, so never a ticket. */
   mark: number;
   connection: ConnectionOptions;
+  /** The writer's, where somebody is asked before it commits. */
+  gate: GateData | undefined;
+}
+
+/** What a thread needs to open a gate: its module's URL, what that is given, and the way back. */
+export interface GateData {
+  module: string;
+  data: unknown;
+  questions: QuestionsData;
 }

@@ -85,6 +85,7 @@ export class ReaderThread {
       case 'bulk-end':
       case 'checkpoint':
       case 'feed':
+      case 'gate':
       case 'look':
       case 'turn':
       case 'withdraw':

@@ -78,9 +78,12 @@ export class Runner {
   ): void {
     const method = reader.method();
     const params = reader.params();
+    const { gate } = connection;
+    if (gate !== undefined) gate.before(this.sql(id));
     const prepared = this.prepared(connection, id);
     connection.feed?.runs(prepared, this.sql(id));
     this.runPrepared(connection, prepared, method, params, out, flush);
+    if (gate !== undefined) gate.after(this.sql(id));
   }
 
   runPrepared(

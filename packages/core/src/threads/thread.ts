@@ -3,7 +3,14 @@ import type { ConnectionOptions } from './connection.js';
 import { startProgram } from './home.js';
 import { Line, type LineOwner, type Wait } from './line.js';
 import { Direction, newMailbox, Receiver, Sender } from './mailbox.js';
-import { type Answer, type Command, Control, type Role, type ThreadData } from './protocol.js';
+import {
+  type Answer,
+  type Command,
+  Control,
+  type GateData,
+  type Role,
+  type ThreadData,
+} from './protocol.js';
 import { Stops } from './stops.js';
 import { Patience } from './waiter.js';
 
@@ -43,6 +50,7 @@ export class Thread extends Line {
     claims: Int32Array,
     place: number,
     owner: ThreadOwner,
+    gate?: GateData,
   ) {
     super(place, owner);
     this.stops = new Stops(this.control, connection.driver);
@@ -60,8 +68,10 @@ export class Thread extends Line {
       claims,
       mark: -1 - place,
       connection,
+      gate,
     } satisfies ThreadData;
-    this.#worker = startProgram(role, data, [port2]);
+    const ports = gate === undefined ? [port2] : [port2, gate.questions.port];
+    this.#worker = startProgram(role, data, ports);
     this.#worker.unref();
     this.#worker.on('error', (error) => {
       this.error = error;

@@ -1,11 +1,14 @@
 import { isTransactionHazard, withoutOrRollback } from '../statements/hazard.js';
 import { commitFailure } from './commit-doubt.js';
 import { Prepared } from './connection.js';
+import { isRefusedCommit } from './gate.js';
 import type { WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
+import { inOwnCommit } from './own-commit.js';
 import { type Command, Control, taskWord, type WordReader, type Words } from './protocol.js';
 import { failureOf } from './rows.js';
 import { interrupted, isInterrupted } from './running.js';
+import { runScript } from './script-run.js';
 
 /** What a conflict clause has a say in: https://sqlite.org/lang_conflict.html */
 const OBEYS_OR_ROLLBACK = /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID|NOTNULL|CHECK)$/;
@@ -116,7 +119,9 @@ export class TransactionRun {
           reader.at = at;
           runner.run(connection, id, reader, out);
         };
-        const work = () => busy.run(run, taskWord(task), task);
+        const isGated = !wasOpen && connection.gate?.before(runner.sql(id)) === 'replicated';
+        const once = isGated ? () => inOwnCommit(connection, run) : run;
+        const work = () => busy.run(once, taskWord(task), task);
         if (wasOpen) work();
         else this.#committing(work);
         if (wasOpen && mayRollback) this.#last = true;
@@ -140,6 +145,7 @@ export class TransactionRun {
     const prepared = new Prepared(connection.db.prepare(harmless));
     const method = reader.method();
     connection.feed?.runs(prepared, harmless);
+    connection.gate?.before(harmless);
     try {
       runner.runPrepared(connection, prepared, method, reader.params(), out);
     } catch (error) {
@@ -177,7 +183,11 @@ export class TransactionRun {
       // A script may fail in its middle, so only SQLite itself can wait for locks here.
       connection.pragma(`busy_timeout = ${busy.timeout}`);
       try {
-        const work = () => busy.tell(() => connection.db.exec(harmless));
+        const run = () => {
+          if (connection.gate === undefined) connection.db.exec(harmless);
+          else runScript(connection, connection.gate, harmless);
+        };
+        const work = () => busy.tell(run);
         if (wasOpen) work();
         else this.#committing(work);
       } finally {
@@ -233,12 +243,13 @@ export class TransactionRun {
       this.#committing(() => connection.control('COMMIT'));
     } catch (error) {
       // What refuses the commit is this transaction: the others passed theirs when they ended.
-      if (connection.db.inTransaction) {
+      if (connection.db.inTransaction && !isRefusedCommit(error)) {
         connection.control('ROLLBACK TO poolite_transaction');
         connection.control('RELEASE poolite_transaction');
         this.#done([task], error);
         return this.#commitFor(held);
       }
+      if (connection.db.inTransaction) connection.control('ROLLBACK');
       return this.#done([...held, task], error);
     }
     this.#done([...held, task]);

@@ -43,6 +43,7 @@ export class UpkeepThread {
       case 'rows':
       case 'bulk-end':
       case 'feed':
+      case 'gate':
       case 'look':
       case 'turn':
       case 'withdraw':

@@ -4,6 +4,7 @@ import { runCheckpoint } from './checkpoint.js';
 import { Connection, isMemory, type Setup } from './connection.js';
 import { Cursor, Cursors } from './cursor.js';
 import { Feed } from './feed.js';
+import type { CommitGate, OpenGate } from './gate.js';
 import { GroupRun, type WriterTools } from './group-run.js';
 import type { Outbox } from './outbox.js';
 import {
@@ -14,6 +15,7 @@ import {
   WordReader,
   type Words,
 } from './protocol.js';
+import { ask } from './questions.js';
 import { Runner } from './runner.js';
 import { Running } from './running.js';
 import { TransactionRun } from './transaction-run.js';
@@ -25,6 +27,7 @@ const LAST_PATIENCE = 250;
 export class WriterThread {
   readonly #data: ThreadData;
   readonly #setup: Setup | undefined;
+  readonly #openGate: OpenGate | undefined;
   readonly #outbox: Outbox;
   readonly #runner: Runner;
   readonly #busy: BusyWaiter;
@@ -39,9 +42,15 @@ export class WriterThread {
     | undefined;
   #bulk: Bulk | undefined;
 
-  constructor(data: ThreadData, setup: Setup | undefined, outbox: Outbox) {
+  constructor(
+    data: ThreadData,
+    setup: Setup | undefined,
+    outbox: Outbox,
+    openGate: OpenGate | undefined,
+  ) {
     this.#data = data;
     this.#setup = setup;
+    this.#openGate = openGate;
     this.#outbox = outbox;
     this.#runner = new Runner(outbox.encoder);
     const { busyTimeout, retry } = data.connection;
@@ -91,6 +100,8 @@ export class WriterThread {
         return this.#checkpoint(command);
       case 'feed':
         return this.#feed(command);
+      case 'gate':
+        return this.#gate(command);
       case 'look':
         return this.#working.connection.feed?.look();
       case 'close':
@@ -122,6 +133,7 @@ export class WriterThread {
       connection.pragma('busy_timeout = 0');
       // Whoever commits must not pay for a checkpoint: see upkeep/, or who does it in its place.
       connection.pragma('wal_autocheckpoint = 0');
+      connection.gate = this.#newGate(connection);
       const running = new Running(control);
       const tools = { connection, runner: this.#runner, busy: this.#busy, control, running };
       this.#opened = {
@@ -138,6 +150,34 @@ export class WriterThread {
       connection.close();
       throw error;
     }
+  }
+
+  #newGate(connection: Connection): CommitGate | undefined {
+    const { connection: options, gate } = this.#data;
+    if (gate === undefined || this.#openGate === undefined) return undefined;
+    return this.#openGate({
+      writer: connection.db.native,
+      open: () => {
+        const another = new Connection(options, 'write', 0);
+        another.configure(this.#setup);
+        const native = another.db.native as { enableDefensive?(on: boolean): void };
+        native.enableDefensive?.(false);
+        return native;
+      },
+      data: gate.data,
+      ask: (question, transfer) => ask(gate.questions, question, transfer),
+    });
+  }
+
+  #gate({ task, message }: Command & { type: 'gate' }): void {
+    const { connection } = this.#working;
+    let failed: unknown;
+    try {
+      connection.gate?.turn(message);
+    } catch (error) {
+      failed = error;
+    }
+    this.#outbox.done(task, connection.db.inTransaction, failed);
   }
 
   /** https://sqlite.org/wal.html#activating_and_configuring_wal_mode */
@@ -189,7 +229,7 @@ export class WriterThread {
       failed = error;
     }
     if (alone && connection.db.inTransaction) {
-      connection.db.exec('ROLLBACK');
+      connection.control('ROLLBACK');
       failed ??= Object.assign(
         new Error(
           'the script left a transaction open, which was rolled back: end it in the script, or ' +
@@ -280,7 +320,9 @@ export class WriterThread {
       const { connection } = this.#opened;
       this.#cursors.clear();
       try {
-        if (connection.db.inTransaction) connection.db.exec('ROLLBACK');
+        if (connection.db.inTransaction) connection.control('ROLLBACK');
+        connection.gate?.close();
+        connection.gate = undefined;
         const { file, readonly } = this.#data.connection;
         if (!isMemory(file) && !readonly && Atomics.load(this.#data.control, Control.hurry) === 0) {
           connection.pragma('optimize');

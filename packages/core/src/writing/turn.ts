@@ -3,7 +3,7 @@ import { PoolError } from '../errors.js';
 import type { Guest } from './guest-units.js';
 
 /** What a turn on the writer is for: it says so in messages. */
-export type TurnKind = 'transaction' | 'lease' | 'script' | 'bulk' | 'checkpoint';
+export type TurnKind = 'transaction' | 'lease' | 'script' | 'bulk' | 'checkpoint' | 'pull';
 
 export interface TurnRequest {
   readonly kind: TurnKind;
