@@ -48,6 +48,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'writing/change-options.ts',
     'sharing/membership.ts',
     'sharing/sharing-options.ts',
+    'store.ts',
+    'store-options.ts',
     ...GROUND,
   ],
   'threads/': ['statements/', ...GROUND],

@@ -12,11 +12,11 @@ export function firstRow(options: GetOptions | undefined, run: RunRow): Promise<
 }
 
 async function rowBy(options: GetOptions, run: RunRow): Promise<unknown> {
-  const { rows = 'object', signal, timeout, access } = options;
+  const { rows = 'object', signal, timeout, access, linearizable } = options;
   rowShape('rows', rows);
   // A call without limits may run at once, on the calling thread.
   const isLimited = signal !== undefined || timeout !== undefined || access !== undefined;
-  const limits = isLimited ? options : undefined;
+  const limits = isLimited || linearizable === true ? options : undefined;
   if (rows === 'object') return run(Method.get, limits);
   const [row] = (await run(Method.firstValues, limits)) as unknown[];
   return row;

@@ -85,22 +85,16 @@ export class Pool implements Statements, AsyncDisposable {
 
   /** {@inheritDoc Statements.all} */
   all<Row = AnyRow>(sql: string, params?: Params, options?: CallOptions): Promise<Row[]> {
-    if (this.#closed !== undefined) return this.#refuse();
-    if (options?.linearizable === true)
-      return this.#fresh(options, (rest) => this.all(sql, params, rest));
-    return this.#oneShot.rows(Method.all, sql, params, options) as Promise<Row[]>;
+    return this.#rows(Method.all, sql, params, options) as Promise<Row[]>;
   }
 
   /** {@inheritDoc Statements.get} */
   get<Row = AnyRow>(sql: string, params?: Params, options?: GetOptions): Promise<Row | undefined> {
-    if (this.#closed !== undefined) return this.#refuse();
     if (options === undefined) {
-      return this.#oneShot.rows(Method.get, sql, params, undefined) as Promise<Row | undefined>;
+      return this.#rows(Method.get, sql, params, undefined) as Promise<Row | undefined>;
     }
-    if (options.linearizable === true)
-      return this.#fresh(options, (rest) => this.get(sql, params, rest));
     return firstRow(options, (method, limits) =>
-      this.#oneShot.rows(method, sql, params, limits),
+      this.#rows(method, sql, params, limits),
     ) as Promise<Row | undefined>;
   }
 
@@ -110,10 +104,7 @@ export class Pool implements Statements, AsyncDisposable {
     params?: Params,
     options?: CallOptions,
   ): Promise<Row[]> {
-    if (this.#closed !== undefined) return this.#refuse();
-    if (options?.linearizable === true)
-      return this.#fresh(options, (rest) => this.values(sql, params, rest));
-    return this.#oneShot.rows(Method.values, sql, params, options) as Promise<Row[]>;
+    return this.#rows(Method.values, sql, params, options) as Promise<Row[]>;
   }
 
   /** Runs a statement for its effect, on the writer; resolves once its commit, which others may share, is done. */
@@ -130,12 +121,10 @@ export class Pool implements Statements, AsyncDisposable {
     params?: Params,
     options?: WriteOptions,
   ): Promise<StatementResult<Row>> {
-    if (this.#closed !== undefined) return this.#refuse();
-    if (options?.idempotencyKey !== undefined)
+    if (options?.idempotencyKey !== undefined) {
       return this.#once(options, (tx) => tx.query<Row>(sql, params));
-    if (options?.linearizable === true)
-      return this.#fresh(options, (rest) => this.query(sql, params, rest));
-    return this.#oneShot.rows(Method.query, sql, params, options) as Promise<StatementResult<Row>>;
+    }
+    return this.#rows(Method.query, sql, params, options) as Promise<StatementResult<Row>>;
   }
 
   /**
@@ -383,18 +372,17 @@ export class Pool implements Statements, AsyncDisposable {
     this.#events.emit('close', () => []);
   }
 
-  async #fresh<Options extends CallOptions, T>(
-    { linearizable: _, ...rest }: Options,
-    read: (rest: Omit<Options, 'linearizable'>) => Promise<T>,
-  ): Promise<T> {
-    await this.refresh();
-    return read(rest);
+  #rows(method: Method, sql: string, params: unknown, options: CallOptions | undefined) {
+    if (this.#closed !== undefined) return this.#refuse();
+    if (options?.linearizable !== true) return this.#oneShot.rows(method, sql, params, options);
+    return this.refresh().then(() => this.#oneShot.rows(method, sql, params, options));
   }
 
   async #once<T>(
     { idempotencyKey, signal, timeout, ...rest }: WriteOptions & TransactionOptions,
     work: (tx: Transaction) => Promise<T>,
   ): Promise<T> {
+    if (this.#closed !== undefined) return this.#refuse();
     const hasStore = this.#database.replica !== undefined;
     return onceOnly(this.#holders, hasStore, { ...rest, idempotencyKey, signal, timeout }, work);
   }

@@ -21,18 +21,26 @@ function checkKey(key: unknown): asserts key is string {
   );
 }
 
+/** Whether a value comes back as it was. */
+function isStorable(value: unknown): boolean {
+  if (typeof value !== 'object') return typeof value !== 'function' && typeof value !== 'symbol';
+  if (value === null || value instanceof Uint8Array) return true;
+  if (Array.isArray(value)) return value.every(isStorable);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = prototype === null || prototype === Object.prototype;
+  return isPlain && Object.values(value).every(isStorable);
+}
+
 function encoded(value: unknown): Uint8Array {
-  const encoder = new Encoder();
-  try {
-    encoder.write(value);
-  } catch (error) {
+  if (!isStorable(value)) {
     throw new PoolError(
       'POOL_MISUSE',
       "with an 'idempotencyKey' a transaction may return what SQLite has (null, numbers, texts, blobs), booleans, " +
         'and arrays and plain objects of them, since it is stored',
-      { cause: error },
     );
   }
+  const encoder = new Encoder();
+  encoder.write(value);
   return encoder.take();
 }
 

@@ -82,6 +82,7 @@ export class Bulk {
     if (this.#failure === undefined && commit) {
       Atomics.store(control, Control.committing, 1);
       try {
+        connection.gate?.after(this.#tools.runner.sql(this.#statement));
         connection.control('COMMIT');
       } catch (error) {
         this.#failure = { error: commitFailure(error), index: undefined };
