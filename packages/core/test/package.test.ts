@@ -26,3 +26,11 @@ test('its types need no types that a user has not installed', () => {
     expect(types).not.toMatch(/(?:from|import\() ?['"]better-sqlite3['"]/);
   }
 });
+
+/** An import is loaded before the first line runs, and each of these takes a thread milliseconds. */
+test('a thread that starts loads nothing that only jobs need', () => {
+  const program = readFileSync(new URL('../dist/thread.js', import.meta.url), 'utf8');
+  const imported = [...program.matchAll(/^(?:import|\}) .*from "node:(.*)";$/gm)];
+  const allowed = ['fs', 'module', 'os', 'path', 'url', 'worker_threads'];
+  expect([...new Set(imported.map(([, name]) => name))].sort()).toEqual(allowed);
+});

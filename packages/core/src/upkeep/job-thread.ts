@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { JobAnswer, JobData } from '../threads/job.js';
 import { listBackups, makeScheduled } from './backups/directory.js';
@@ -8,6 +6,10 @@ import { verify } from './backups/verify.js';
 import { jobFailure } from './jobs/error.js';
 import type { AnyJob, JobContext, JobNote } from './jobs/messages.js';
 import { restore } from './restoring/restore-thread.js';
+
+// No imports, which would load them for every thread of the pool: see compress.ts.
+const { stat } = process.getBuiltinModule('node:fs/promises');
+const { setPriority } = process.getBuiltinModule('node:os');
 
 /** How far a thread that copies steps back: see `nice`. */
 const NICE = 10;

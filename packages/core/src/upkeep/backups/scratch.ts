@@ -1,7 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Connection, type ConnectionOptions } from '../../threads/connection.js';
+
+// No import, which would load it for every thread of the pool: see compress.ts.
+const { randomBytes } = process.getBuiltinModule('node:crypto');
 
 /** The names of folders for work under way. */
 const SCRATCH = /^\..+\.[0-9a-f]{12}\.poolite-tmp$/;
