@@ -24,6 +24,16 @@ export interface Bucket {
 
 /** Keys that `list` gives at most. */
 export const MOST_KEYS = 1000;
+/** Nothing that the log is made of is larger: an object that is was stored by somebody else. */
+export const MOST_BYTES = 64 * 1024 * 1024;
+
+const KEY = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
+
+/** Refuses a key that could mean anything else than one object, such as a path with `..` in it. */
+export function checkKey(where: string, key: string): void {
+  if (KEY.test(key) && key.length <= 200) return;
+  throw new BucketError(`${JSON.stringify(key)} is no key of ${where}`, { definite: true });
+}
 
 /** A bucket did not do what it was asked; `cause` is what the server, or the file system, said. */
 export class BucketError extends Error {

@@ -1,0 +1,183 @@
+import { type Bucket, MOST_KEYS } from './bucket.js';
+import {
+  type Entry,
+  encodeEntry,
+  encodeTombstone,
+  fillEntry,
+  type LogObject,
+  openEntry,
+} from './entry.js';
+import { DamagedError } from './envelope.js';
+import { entryKey, LOG, numberOf, SNAPSHOTS } from './keys.js';
+
+/** Requests for entries under way at once. */
+const AT_ONCE = 32;
+/** Bytes of entries that are in memory at once, but for the last. */
+const MOST_GATHERED = 64 * 1024 * 1024;
+
+/** Entries in a row. */
+export interface Entries {
+  readonly entries: Entry[];
+  /**
+   * What comes behind them: nothing yet, a tombstone (what is there is found in a snapshot alone),
+   * or more entries.
+   */
+  readonly end: 'gap' | 'tombstone' | 'more';
+}
+
+/**
+ * The log in a bucket. Entries are created, each once, and read; their numbers have no gaps. It
+ * keeps nothing in memory, and repeats no request. Errors are the bucket's, and DamagedError where
+ * what is there is no entry.
+ */
+export class Log {
+  readonly bucket: Bucket;
+  /** What was made of entries that are to be created: a second try sends the same bytes. */
+  readonly #made = new WeakMap<Entry, Promise<Uint8Array>>();
+
+  constructor(bucket: Bucket) {
+    this.bucket = bucket;
+  }
+
+  /** An entry with all its parts; `'tombstone'` where it was collected, undefined where none is. */
+  async read(number: number): Promise<Entry | 'tombstone' | undefined> {
+    const found = await this.#open(number);
+    return found === undefined ? undefined : this.#fill(found);
+  }
+
+  /**
+   * The token of an entry, also of one that was collected; undefined where none is. It tells
+   * whether a proposal was stored, whatever became of the requests that proposed it.
+   */
+  async tokenAt(number: number): Promise<string | undefined> {
+    const found = await this.#open(number);
+    return found?.type === 'entry' ? found.head.token : found?.token;
+  }
+
+  /**
+   * The entries from a number on, up to where none is, at most so many, and none behind the one
+   * with which their parts have more than `mostBytes`. It asks for one, and for more at once the
+   * more there are: at the end of the log it costs one request.
+   */
+  async readMany(from: number, most: number, mostBytes = MOST_GATHERED): Promise<Entries> {
+    const entries: Entry[] = [];
+    const underWay: Promise<LogObject | undefined>[] = [];
+    let next = from;
+    let gathered = 0;
+    const begin = (count: number) => {
+      for (; count > 0 && underWay.length < AT_ONCE && next < from + most; count--) {
+        const object = this.#open(next++);
+        // It is heard when its turn comes; until then nobody listens.
+        object.catch(() => {});
+        underWay.push(object);
+      }
+    };
+    try {
+      begin(1);
+      for (let first = underWay.shift(); first !== undefined; first = underWay.shift()) {
+        const object = await first;
+        if (object === undefined) return { entries, end: 'gap' };
+        const entry = await this.#fill(object);
+        if (entry === 'tombstone') return { entries, end: 'tombstone' };
+        entries.push(entry);
+        gathered += entry.parts.reduce((sum, part) => sum + sizeOf(part), 0);
+        if (gathered > mostBytes) return { entries, end: 'more' };
+        begin(2);
+      }
+      return { entries, end: 'more' };
+    } finally {
+      await Promise.allSettled(underWay);
+    }
+  }
+
+  /**
+   * Stores an entry where there is none yet, and before it what is too large for it. The same
+   * object may be created again where it is not known what became of it: the bytes are the same.
+   * `'exists'` does not say whose it is: `tokenAt` does.
+   */
+  async create(entry: Entry): Promise<'created' | 'exists'> {
+    let made = this.#made.get(entry);
+    if (made === undefined) {
+      made = encodeEntry(entry, (key, body) => this.bucket.put(key, body));
+      this.#made.set(entry, made);
+      // Segments that could not be stored are made anew.
+      made.catch(() => this.#made.delete(entry));
+    }
+    return this.bucket.create(entryKey(entry.number), await made);
+  }
+
+  /** The number of the last entry, 0 where there is none; `from` is one that there is, or 0. */
+  async head(from = 0): Promise<number> {
+    let known = from;
+    // Numbers have no gaps, so that the last of a page that is not full is the last of all. Behind
+    // full ones it looks twice as far each time, and half as far where nothing is there.
+    let beyond = false;
+    for (let step = 0; ; ) {
+      const keys = await this.bucket.list(LOG, entryKey(known + step));
+      const numbers = keys.map(numberOf).filter((number) => number !== undefined);
+      const last = numbers.at(-1);
+      if (last === undefined && step === 0) return known;
+      if (last === undefined) beyond = true;
+      else if (keys.length < MOST_KEYS) return last;
+      else known = last;
+      // A step within one page saves nothing.
+      if (!beyond) step = Math.max(MOST_KEYS, step * 2);
+      else step = step < 2 * MOST_KEYS ? 0 : Math.floor(step / 2);
+    }
+  }
+
+  /** The numbers of all snapshots, in order: what is in them is the state after that entry. */
+  async snapshots(): Promise<number[]> {
+    const found: number[] = [];
+    for (let after = ''; ; ) {
+      const keys = await this.bucket.list(SNAPSHOTS, after);
+      for (const key of keys) {
+        const number = numberOf(key);
+        if (number !== undefined) found.push(number);
+      }
+      if (keys.length < MOST_KEYS) return found;
+      after = keys.at(-1) as string;
+    }
+  }
+
+  /** The number of the newest snapshot; undefined where there is none. */
+  async newestSnapshot(): Promise<number | undefined> {
+    return (await this.snapshots()).at(-1);
+  }
+
+  /** Puts a tombstone in the place of an entry, where there is not one already. */
+  async bury(number: number): Promise<'buried' | 'was buried'> {
+    const found = await this.#open(number);
+    if (found === undefined) throw new DamagedError(`the log entry ${number} is missing`);
+    if (found.type === 'tombstone') return 'was buried';
+    const { token } = found.head;
+    await this.bucket.put(entryKey(number), await encodeTombstone({ number, token }));
+    return 'buried';
+  }
+
+  /** Whether what is in an entry's place is a tombstone. */
+  async isBuried(number: number): Promise<boolean> {
+    return (await this.#open(number))?.type === 'tombstone';
+  }
+
+  async #open(number: number): Promise<LogObject | undefined> {
+    const body = await this.bucket.get(entryKey(number));
+    return body === undefined ? undefined : openEntry(number, body);
+  }
+
+  async #fill(object: LogObject): Promise<Entry | 'tombstone'> {
+    if (object.type === 'tombstone') return 'tombstone';
+    const entry = await fillEntry(object, (key) => this.bucket.get(key));
+    if (entry !== undefined) return entry;
+    // It was collected between the two requests, and its segments after it.
+    const { number } = object.head;
+    if (await this.isBuried(number)) return 'tombstone';
+    throw new DamagedError(
+      `the log entry ${number} is damaged: a segment of it is missing in ${this.bucket.where}; does a lifecycle rule delete objects there?`,
+    );
+  }
+}
+
+function sizeOf(part: Entry['parts'][number]): number {
+  return part.type === 'ddl' ? part.sql.length : part.bytes.length;
+}
