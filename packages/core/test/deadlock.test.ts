@@ -3,19 +3,25 @@ import type { Lease, Pool } from '@poolite/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
 import { Gate, refuseUnhandled, turn } from './support/observer.ts';
-import { INSERT, ONE_COLUMN, openNumbers } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, numbersOf, ONE_COLUMN } from './support/table.ts';
 
 refuseUnhandled();
 
 // A call that waited for itself would wait for ever: the test would not end in time.
 const limits = { acquireTimeout: 0, transactionTimeout: 0 };
 
+const freshPool = sharedPool(limits);
 let pool: Pool;
 let stored: () => unknown[];
 
 beforeEach(async () => {
-  ({ pool, stored } = await openNumbers(ONE_COLUMN, limits));
+  ({ pool, stored } = numbersOf(await freshPool(ONE_COLUMN)));
 });
+
+async function firstOf(pool: Pool): Promise<void> {
+  for await (const _ of pool.iterate(`${INSERT} RETURNING a`, [1])) break;
+}
 
 /** Everything that needs the writer. */
 const WRITES: [what: string, call: (pool: Pool) => Promise<unknown>][] = [
@@ -27,8 +33,8 @@ const WRITES: [what: string, call: (pool: Pool) => Promise<unknown>][] = [
   ['exec', (pool) => pool.exec('INSERT INTO t VALUES (1)')],
   ['runMany', (pool) => pool.runMany(INSERT, [[1]])],
   ['transaction', (pool) => pool.transaction((tx) => tx.run(INSERT, [1]))],
-  ["lease('write')", (pool) => pool.lease('write')],
-  ['a write through iterate', (pool) => pool.iterate(`${INSERT} RETURNING a`, [1]).next()],
+  ["lease('write')", async (pool) => (await pool.lease('write')).release()],
+  ['a write through iterate', (pool) => firstOf(pool)],
   ['a checkpoint', (pool) => pool.checkpoint('TRUNCATE')],
 ];
 

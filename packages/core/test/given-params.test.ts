@@ -1,7 +1,10 @@
 import type { BatchStatement, Params, Pool, Statements } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool } from './support/folder.js';
+import { failure } from './support/folder.js';
+import { sharedPool } from './support/shared-pool.js';
 import { EVERY_WAY, WAYS } from './support/ways.js';
+
+const freshPool = sharedPool({ readers: 1 });
 
 const INSERT = 'INSERT INTO t VALUES (?, ?)';
 const NAMED = 'INSERT INTO t VALUES (:a, :b)';
@@ -37,7 +40,7 @@ describe('what the caller does with its params after the call does not matter', 
   const expected = [['text', Buffer.from('bytes')]];
 
   test.each(Object.entries(WRITES))('%s', async (_, write) => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b)');
     for (const named of [false, true]) {
       const call = (on: Statements) => {
@@ -69,7 +72,7 @@ describe('what the caller does with its params after the call does not matter', 
   });
 
   test.each(Object.entries(READS))('a read with %s', async (_, read) => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     const call = (on: Statements) => {
       const bytes = Buffer.from('bytes');
       const params: (string | Uint8Array)[] = ['text', bytes];
@@ -88,7 +91,7 @@ describe('what the caller does with its params after the call does not matter', 
   });
 
   test('a read that waits for a write', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b)');
     const write = pool.run(INSERT, [1, 2]);
     const params = ['text'];
@@ -99,7 +102,7 @@ describe('what the caller does with its params after the call does not matter', 
   });
 
   test('a batch, statements and all', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b)');
     const params = ['text', Buffer.from('bytes')];
     const statements: BatchStatement[] = [
@@ -115,7 +118,7 @@ describe('what the caller does with its params after the call does not matter', 
   });
 
   test('a set of runMany that the source uses again', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b)');
     const set: [number, Uint8Array] = [0, new Uint8Array(1)];
     function* sets() {
@@ -143,7 +146,7 @@ describe('named params', () => {
   } as object;
 
   test('may hold more than the statement names, of any type, by every way', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     const params = { a: 1, ...others } as Params;
     for (const way of EVERY_WAY) {
       expect(await WAYS[way](pool, 'SELECT :a AS a', params), way).toStrictEqual([{ a: 1 }]);
@@ -158,14 +161,14 @@ describe('named params', () => {
   });
 
   test('in each of SQLite’s styles', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     const sql = 'SELECT :a AS a, @b AS b, $c AS c, ?4 AS d, :a AS e';
     const params = { a: 1, b: 2, c: 3, 4: 4 };
     expect(await pool.all(sql, params)).toStrictEqual([{ a: 1, b: 2, c: 3, d: 4, e: 1 }]);
   });
 
   test('named __proto__', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     const params = JSON.parse('{"__proto__": 5}') as Params;
     for (const way of EVERY_WAY) {
       const rows = await WAYS[way](pool, 'SELECT :__proto__ AS v', params);
@@ -205,7 +208,7 @@ describe('what cannot be bound is refused at once', () => {
     'transaction',
     'snapshot',
   ] as const)('by %s', async (name) => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b)');
     for (const [given, message] of REFUSED) {
       const params = given as Params;
@@ -235,7 +238,7 @@ describe('what cannot be bound is refused at once', () => {
   });
 
   test('and fails alone among the calls of its tick', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b)');
     const symbol = Symbol('s') as unknown as null;
     const calls = [
@@ -261,7 +264,7 @@ describe('what cannot be bound is refused at once', () => {
   ])(
     'the wrong number of them, %o, is better-sqlite3’s own error',
     async (params, name, message) => {
-      const pool = openPool(freshFile(), { readers: 1 });
+      const pool = await freshPool();
       for (const way of EVERY_WAY.filter((each) => each !== 'the calling thread')) {
         const error = await failure(WAYS[way](pool, 'SELECT ?, ?', params));
         expect.soft({ name: error.name, message: error.message }, way).toEqual({ name, message });

@@ -2,6 +2,7 @@ import type { Pool, PoolOptions, Statements } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool } from './support/folder.js';
 import { refuseUnhandled } from './support/observer.js';
+import { sharedPool } from './support/shared-pool.js';
 import { slowPool } from './support/slow.js';
 
 refuseUnhandled();
@@ -10,13 +11,15 @@ interface Row {
   i: number;
 }
 
+const freshPool = sharedPool({ readers: 1 });
+
 const ALL = 'SELECT i FROM t ORDER BY i';
 const INSERT = 'INSERT INTO t VALUES (?)';
 const upTo = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
 
 /** A pool with a table of a thousand rows. */
-async function filled(options: PoolOptions = {}, file = freshFile()): Promise<Pool> {
-  const pool = openPool(file, { readers: 1, ...options });
+async function filled(options?: PoolOptions, file = freshFile()): Promise<Pool> {
+  const pool = options === undefined ? await freshPool() : openPool(file, options);
   await pool.exec('CREATE TABLE t (i INTEGER PRIMARY KEY)');
   await pool.runMany(
     INSERT,
@@ -222,7 +225,7 @@ describe.each(['read', 'write'] as const)('on a %s lease', (access) => {
   });
 
   test('that is released, a half read stream disturbs nobody', async () => {
-    const pool = await filled({ busyTimeout: 60_000 });
+    const pool = await filled({ readers: 1, busyTimeout: 60_000 });
     const lease = await pool.lease(access);
     const rows = lease.iterate<Row>(ALL, [], { chunkSize: 10 });
     await rows.next();

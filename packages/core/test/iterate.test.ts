@@ -2,6 +2,7 @@ import type { Pool, PoolOptions, Statements } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool } from './support/folder.js';
 import { refuseUnhandled, turn } from './support/observer.js';
+import { sharedPool } from './support/shared-pool.js';
 import { slowPool } from './support/slow.js';
 
 refuseUnhandled();
@@ -10,6 +11,8 @@ interface Row {
   i: number;
 }
 
+const freshPool = sharedPool({ readers: 1 });
+
 /** The numbers from 1. */
 const COUNT =
   'WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?) SELECT i FROM c';
@@ -17,8 +20,9 @@ const FROM_TABLE = 'SELECT i FROM t ORDER BY i';
 const upTo = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
 
 /** A pool with a table of so many rows. */
-async function filled(count: number, options: PoolOptions = {}, file = freshFile()): Promise<Pool> {
-  const pool = openPool(file, { readers: 1, ...options });
+async function filled(count: number, options?: PoolOptions): Promise<Pool> {
+  const pool =
+    options === undefined ? await freshPool() : openPool(freshFile(), { readers: 1, ...options });
   await pool.exec('CREATE TABLE t (i INTEGER PRIMARY KEY)');
   await pool.runMany(
     'INSERT INTO t VALUES (?)',
@@ -45,7 +49,7 @@ describe('rows come one by one, in their order', () => {
   test.each([0, 1, 255, 256, 257, 512, 1000])(
     '%i of them, in chunks of any size',
     async (count) => {
-      const pool = openPool(freshFile(), { readers: 1 });
+      const pool = await freshPool();
       for (const chunkSize of SIZES) {
         const rows = pool.iterate<Row>(`${COUNT} LIMIT ?`, [count, count], { chunkSize });
         expect(await numbers(rows), `in chunks of ${chunkSize}`).toStrictEqual(upTo(count));
@@ -65,7 +69,7 @@ describe('rows come one by one, in their order', () => {
   });
 
   test('to calls of next that are not awaited', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     const rows = pool.iterate<Row>(COUNT, [5], { chunkSize: 2 });
     const results = await Promise.all(upTo(8).map(() => rows.next()));
     expect(results.map(({ done, value }) => (done ? 'done' : value?.i))).toStrictEqual([
@@ -82,7 +86,7 @@ describe('rows come one by one, in their order', () => {
   });
 
   test.each([0, -1, 1.5, 65_537, Number.NaN, '5'])('not in chunks of %s', async (size) => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     const options = { chunkSize: size as number };
     expect(() => pool.iterate(COUNT, [1], options)).toThrow(/'chunkSize'.*from 1 to 65536/);
     await pool.transaction(async (tx) => {

@@ -3,15 +3,17 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, openPool, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
 import { untilShared } from './support/shared-commits.ts';
-import { INSERT, openNumbers, range, WITH_PARENTS } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, numbersOf, range, WITH_PARENTS } from './support/table.ts';
 
 refuseUnhandled();
 
+const freshPool = sharedPool();
 let pool: Pool;
 let stored: () => unknown[];
 
 beforeEach(async () => {
-  ({ pool, stored } = await openNumbers(WITH_PARENTS));
+  ({ pool, stored } = numbersOf(await freshPool(WITH_PARENTS)));
 });
 
 describe('a transaction written by hand through a lease', () => {

@@ -2,7 +2,8 @@ import type { Lease, Pool, PoolEvents } from '@poolite/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, openPool, outcome } from './support/folder.ts';
 import { fileOf, Gate, refuseUnhandled, turn } from './support/observer.ts';
-import { INSERT, openNumbers, range, WITH_PARENTS } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, numbersOf, range, WITH_PARENTS } from './support/table.ts';
 
 refuseUnhandled();
 
@@ -10,11 +11,12 @@ const HERE = fileOf(import.meta);
 
 type Leak = PoolEvents['leak'][0];
 
+const freshPool = sharedPool();
 let pool: Pool;
 let stored: () => unknown[];
 
 beforeEach(async () => {
-  ({ pool, stored } = await openNumbers(WITH_PARENTS));
+  ({ pool, stored } = numbersOf(await freshPool(WITH_PARENTS)));
 });
 
 describe('a write lease', () => {

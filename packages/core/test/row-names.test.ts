@@ -1,7 +1,9 @@
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import { freshFile, openPool } from './support/folder.js';
+import { sharedPool } from './support/shared-pool.js';
 import { EVERY_WAY, WAYS } from './support/ways.js';
+
+const freshPool = sharedPool({ readers: 1 });
 
 /** Column names, in the order that the row has them. */
 const NAMES: readonly (readonly [label: string, columns: string, names: readonly string[]])[] = [
@@ -19,7 +21,7 @@ const NAMES: readonly (readonly [label: string, columns: string, names: readonly
 ];
 
 test('rows have the names that better-sqlite3 gives them, by every way', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   const twin = new Database(':memory:');
   for (const [label, columns, names] of NAMES) {
     const expected = twin.prepare(`SELECT ${columns}`).all();
@@ -33,7 +35,7 @@ test('rows have the names that better-sqlite3 gives them, by every way', async (
 });
 
 test('a column named __proto__ is lost in an object, as in better-sqlite3, and safe in an array', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   const sql = `SELECT 1 AS a, 'x' AS "__proto__", 2 AS b`;
   for (const way of EVERY_WAY) {
     const [row] = await WAYS[way](pool, sql);
@@ -44,7 +46,7 @@ test('a column named __proto__ is lost in an object, as in better-sqlite3, and s
 });
 
 test('2,000 columns', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   const names = Array.from({ length: 2000 }, (_, i) => `c${i}`);
   const given = (row: number) => names.map((_, i) => (i % 3 === 0 ? `v${i}` : row * i));
   await pool.exec(`CREATE TABLE t (${names.join(', ')})`);
@@ -72,7 +74,7 @@ describe('when the schema changes between two runs of SELECT *, the names follow
   ];
 
   test.each(CHANGES)('%s, through the pool', async (_, change, row) => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 2)');
     for (const way of EVERY_WAY) {
       expect(await WAYS[way](pool, 'SELECT * FROM t'), way).toStrictEqual([{ a: 1, b: 2 }]);
@@ -85,11 +87,10 @@ describe('when the schema changes between two runs of SELECT *, the names follow
   });
 
   test.each(CHANGES)('%s, by another connection', async (_, change, row) => {
-    const file = freshFile();
-    const pool = openPool(file, { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 2)');
     for (const way of EVERY_WAY) await WAYS[way](pool, 'SELECT * FROM t');
-    const other = new Database(file);
+    const other = new Database(pool.file);
     other.exec(change);
     other.close();
     for (const way of EVERY_WAY) {
@@ -98,7 +99,7 @@ describe('when the schema changes between two runs of SELECT *, the names follow
   });
 
   test('RETURNING *', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a)');
     const sql = 'INSERT INTO t (a) VALUES (1) RETURNING *';
     expect(await pool.all(sql)).toStrictEqual([{ a: 1 }]);
@@ -108,7 +109,7 @@ describe('when the schema changes between two runs of SELECT *, the names follow
   });
 
   test('a transaction sees its own change', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
     await pool.exec('CREATE TABLE t (a); INSERT INTO t VALUES (1)');
     await pool.transaction(async (tx) => {
       expect(await tx.all('SELECT * FROM t')).toStrictEqual([{ a: 1 }]);
@@ -126,8 +127,7 @@ function exchanged(): string {
 }
 
 test('EXPLAIN QUERY PLAN tells of an index as soon as it is there, by every way', async () => {
-  const file = freshFile();
-  const pool = openPool(file, { readers: 1 });
+  const pool = await freshPool();
   await pool.exec('CREATE TABLE t (a)');
   const plan = 'EXPLAIN QUERY PLAN SELECT * FROM t WHERE a = 1';
   const ways = EVERY_WAY.filter((each) => each !== 'the calling thread');
@@ -137,7 +137,7 @@ test('EXPLAIN QUERY PLAN tells of an index as soon as it is there, by every way'
   await pool.run('CREATE INDEX i ON t (a)');
   const search = { detail: 'SEARCH t USING COVERING INDEX i (a=?)' };
   for (const way of ways) expect(await WAYS[way](pool, plan), way).toMatchObject([search]);
-  const other = new Database(file);
+  const other = new Database(pool.file);
   other.exec('DROP INDEX i');
   other.close();
   for (const way of ways) {
@@ -152,8 +152,7 @@ test.each([
   'index_xinfo(i)',
   'foreign_key_list(t)',
 ])('PRAGMA %s tells of what is there now, by every way', async (what) => {
-  const file = freshFile();
-  const pool = openPool(file, { readers: 1 });
+  const pool = await freshPool();
   const sql = `PRAGMA ${what}`;
   const none = async () => {
     for (const way of EVERY_WAY.filter((each) => each !== 'the calling thread')) {
@@ -161,7 +160,7 @@ test.each([
     }
   };
   await none();
-  const other = new Database(file);
+  const other = new Database(pool.file);
   other.exec('CREATE TABLE t (a REFERENCES t (a)); CREATE INDEX i ON t (a)');
   for (const way of EVERY_WAY.filter((each) => each !== 'the calling thread')) {
     expect(await WAYS[way](pool, sql), way).not.toEqual([]);

@@ -1,23 +1,21 @@
 import { type Params, type Pool, PoolError } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool } from './support/folder.js';
+import { failure, openPool } from './support/folder.js';
 import { observe, refuseUnhandled, turn } from './support/observer.js';
+import { sharedPool } from './support/shared-pool.js';
 
 refuseUnhandled();
 
 const INSERT = 'INSERT INTO t (a, b) VALUES (?, ?)';
 const NAMED = 'INSERT INTO t (a, b) VALUES (:a, :b)';
 
-async function open(file = freshFile()): Promise<Pool> {
-  const pool = openPool(file, { readers: 1 });
-  await pool.exec(`
+const freshPool = sharedPool({ readers: 1 });
+const SCRIPT = `
     CREATE TABLE t (a INTEGER UNIQUE, b);
     CREATE TABLE parent (id INTEGER PRIMARY KEY);
     CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
     CREATE TRIGGER undo BEFORE INSERT ON t WHEN new.b = 'undo'
-      BEGIN SELECT RAISE(ROLLBACK, 'undone'); END;`);
-  return pool;
-}
+      BEGIN SELECT RAISE(ROLLBACK, 'undone'); END;`;
 
 const setsUpTo = (count: number) => Array.from({ length: count }, (_, a): Params => [a, `b${a}`]);
 
@@ -53,7 +51,7 @@ function fill(to: ReadableStreamDefaultController<Params>, sets: Params[]): void
 
 describe.each(Object.entries(SOURCES))('the sets of %s', (_, source) => {
   test('are all stored, however many', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     for (const many of [0, 1, 2047, 2048, 2049, 10_000]) {
       await pool.run('DELETE FROM t');
       const sets = setsUpTo(many);
@@ -63,7 +61,7 @@ describe.each(Object.entries(SOURCES))('the sets of %s', (_, source) => {
   });
 
   test('leave nothing where one of them fails, wherever', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     await pool.run(INSERT, [-1, 'once']);
     for (const at of [0, 1, 2047, 2048, 4999]) {
       const sets = setsUpTo(5000).with(at, [-1, 'twice']);
@@ -81,7 +79,7 @@ describe.each(Object.entries(SOURCES))('the sets of %s', (_, source) => {
   });
 
   test('leave nothing where one of them is refused, wherever', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     for (const at of [0, 2048, 4999]) {
       const sets = setsUpTo(5000).with(at, [1, undefined as never]);
       const error = await failure(pool.runMany(INSERT, source(sets)));
@@ -93,7 +91,7 @@ describe.each(Object.entries(SOURCES))('the sets of %s', (_, source) => {
 });
 
 test('100,000 sets are stored in their order', async () => {
-  const pool = await open();
+  const pool = await freshPool(SCRIPT);
   const sets = setsUpTo(100_000);
   const before = pool.stats().writes.groups;
   expect(await pool.runMany(INSERT, sets)).toStrictEqual({ changes: 100_000 });
@@ -105,7 +103,7 @@ test('100,000 sets are stored in their order', async () => {
 
 describe('what a set may be', () => {
   test('named values, with more than the statement names, in any order', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const sets = setsUpTo(5000).map((_, i) =>
       i % 2 === 0 ? { a: i, b: `b${i}` } : { more: null, b: `b${i}`, a: i },
     );
@@ -114,7 +112,7 @@ describe('what a set may be', () => {
   });
 
   test('named values, one of which is missing somewhere', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const sets: Params[] = [{ a: 1, b: 2 }, { a: 2, b: 2 }, { a: 3 }, { a: 4, b: 2 }];
     const error = await failure(pool.runMany(NAMED, sets));
     expect(error).toMatchObject({ name: 'RangeError', index: 2 });
@@ -123,7 +121,7 @@ describe('what a set may be', () => {
   });
 
   test('one with too few or too many values', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     for (const [set, message] of [
       [[1], 'Too few'],
       [[1, 2, 3], 'Too many'],
@@ -136,7 +134,7 @@ describe('what a set may be', () => {
   });
 
   test('nothing, where the statement asks for nothing', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const sets = [[], {}, undefined as never, []];
     const sql = 'INSERT INTO t DEFAULT VALUES';
     expect(await pool.runMany(sql, sets)).toStrictEqual({ changes: 4 });
@@ -144,7 +142,7 @@ describe('what a set may be', () => {
   });
 
   test('of another type in each row', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const kinds = [1, 1.5, -0, 'text', null, Buffer.of(1, 2), 2n ** 40n, Number.NaN, '', 2 ** 31];
     const sets = Array.from({ length: 5000 }, (_, i): Params => [i, kinds[i % 10] ?? null]);
     await pool.runMany(INSERT, sets);
@@ -157,7 +155,7 @@ describe('what a set may be', () => {
   });
 
   test('a blob, a hundred megabytes of them', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     function* sets(): Generator<Params> {
       for (let i = 0; i < 1000; i++) yield [i, Buffer.alloc(100_000, i % 251)];
     }
@@ -217,7 +215,7 @@ describe('any statement that writes', () => {
     ],
     ['WITH c AS (SELECT ? AS x) UPDATE t SET b = (SELECT x FROM c) WHERE a < ?', [[1, 3]], 3],
   ] as const)('%s', async (sql, sets, changes) => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     await pool.runMany(INSERT, setsUpTo(10));
     expect(await pool.runMany(sql, sets)).toStrictEqual({ changes });
   });
@@ -232,7 +230,7 @@ describe('any statement that writes', () => {
     ['RAISE(ROLLBACK)', INSERT, [5000, 'undo'], 'SQLITE_CONSTRAINT_TRIGGER'],
     ['OR FAIL', 'INSERT OR FAIL INTO t VALUES (?, ?)', [2, 'twice'], 'SQLITE_CONSTRAINT_UNIQUE'],
   ] as const)('leaves nothing where it fails, with %s', async (_, sql, bad, code) => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const sets = setsUpTo(4000).with(3000, bad);
     const others = [pool.run(INSERT, [-1, 'b']), pool.run(INSERT, [-2, 'b'])];
     expect(await failure(pool.runMany(sql, sets))).toMatchObject({ code, index: 3000 });
@@ -242,7 +240,7 @@ describe('any statement that writes', () => {
   });
 
   test('leaves nothing where only its COMMIT is refused', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const error = await failure(pool.runMany('INSERT INTO child VALUES (?)', [[1], [2]]));
     expect(error.code).toBe('SQLITE_CONSTRAINT_FOREIGNKEY');
     expect(error).not.toHaveProperty('index');
@@ -254,7 +252,7 @@ describe('any statement that writes', () => {
     ['INSERT INTO nowhere VALUES (?)', 'no such table: nowhere'],
     ['INSERT INTO t VALUES (', 'incomplete input'],
   ])('%s fails with SQLite’s own error', async (sql, message) => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const error = await failure(pool.runMany(sql, [[1]]));
     expect(error).toMatchObject({ name: 'SqliteError', code: 'SQLITE_ERROR' });
     expect(error.message).toContain(message);
@@ -263,7 +261,7 @@ describe('any statement that writes', () => {
 
 describe('what cannot run so is refused', () => {
   test('a statement', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     const others = [
       'SELECT ?',
       'BEGIN',
@@ -282,7 +280,7 @@ describe('what cannot run so is refused', () => {
   });
 
   test('sets', async () => {
-    const pool = await open();
+    const pool = await freshPool(SCRIPT);
     for (const sets of [undefined, null, 5, 'text', {}, () => [], { length: 1, 0: [1, 1] }]) {
       const error = await failure(pool.runMany(INSERT, sets as unknown as Params[]));
       expect.soft(error.code).toBe('POOL_MISUSE');
@@ -297,7 +295,7 @@ describe('what cannot run so is refused', () => {
 });
 
 test('many at once, among other writes, are each stored whole', async () => {
-  const pool = await open();
+  const pool = await freshPool(SCRIPT);
   const bulks = Array.from({ length: 20 }, (_, n) =>
     pool.runMany(INSERT, later(Array.from({ length: 500 }, (_, i): Params => [n * 1000 + i, n]))),
   );
@@ -318,7 +316,7 @@ test('many at once, among other writes, are each stored whole', async () => {
 });
 
 test('nobody sees a part of it', async () => {
-  const pool = await open();
+  const pool = await freshPool(SCRIPT);
   const observer = observe(pool).prepare('SELECT count(*) FROM t').pluck();
   const seen = new Set<unknown>();
   async function* sets(): AsyncGenerator<Params> {
@@ -332,7 +330,8 @@ test('nobody sees a part of it', async () => {
 });
 
 test('on a database in memory', async () => {
-  const pool = await open(':memory:');
+  const pool = openPool(':memory:');
+  await pool.exec(SCRIPT);
   expect(await pool.runMany(INSERT, setsUpTo(5000))).toStrictEqual({ changes: 5000 });
   expect(
     await failure(

@@ -2,15 +2,17 @@ import type { Pool, Transaction } from '@poolite/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
-import { openNumbers } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { NUMBERS, numbersOf } from './support/table.ts';
 
 refuseUnhandled();
 
+const freshPool = sharedPool();
 let pool: Pool;
 let stored: () => unknown[];
 
 beforeEach(async () => {
-  ({ pool, stored } = await openNumbers());
+  ({ pool, stored } = numbersOf(await freshPool(NUMBERS)));
 });
 
 const add = (tx: Transaction, a: number) => tx.run('INSERT INTO t VALUES (?, ?)', [a, a]);

@@ -5,16 +5,18 @@ import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, outcome } from './support/folder.ts';
 import { Gate, refuseUnhandled, turn } from './support/observer.ts';
-import { openNumbers, range, WITH_PARENTS } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { numbersOf, range, WITH_PARENTS } from './support/table.ts';
 
 refuseUnhandled();
 
+const freshPool = sharedPool();
 let pool: Pool;
 let stored: () => unknown[];
 let observer: Database.Database;
 
 beforeEach(async () => {
-  ({ pool, observer, stored } = await openNumbers(WITH_PARENTS));
+  ({ pool, observer, stored } = numbersOf(await freshPool(WITH_PARENTS)));
 });
 
 const INSERT = 'INSERT INTO t VALUES (?, ?)';

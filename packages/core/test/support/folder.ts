@@ -17,7 +17,7 @@ export function freshFile(name = 'test.db'): string {
 }
 
 /** A machine that is busy with other things may stand still for longer than the defaults allow. */
-const PATIENT: PoolOptions = { acquireTimeout: 120_000, transactionTimeout: 120_000 };
+export const PATIENT: PoolOptions = { acquireTimeout: 120_000, transactionTimeout: 120_000 };
 
 /** A pool that is closed when the test is over, whatever it left under way. */
 export function openPool(file: string, options?: PoolOptions): Pool {

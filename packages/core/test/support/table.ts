@@ -30,6 +30,11 @@ export async function openNumbers(script = NUMBERS, options?: PoolOptions): Prom
   // Whoever comes before the threads are up waits for them too, however short the limits are.
   await pool.ready();
   await pool.exec(script);
+  return numbersOf(pool);
+}
+
+/** What is seen of the table `t` of a pool. */
+export function numbersOf(pool: Pool): Numbers {
   const observer = observe(pool);
   const stored = () => observer.prepare('SELECT a FROM t ORDER BY a').pluck().all();
   return { pool, observer, stored };
