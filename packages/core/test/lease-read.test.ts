@@ -3,15 +3,17 @@ import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { failure, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
-import { INSERT, openNumbers, range, WITH_ONE } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, numbersOf, range, WITH_ONE } from './support/table.ts';
 
 refuseUnhandled();
 
+const freshPool = sharedPool({ readers: 1 });
 let pool: Pool;
 let observer: Database.Database;
 
 beforeEach(async () => {
-  ({ pool, observer } = await openNumbers(WITH_ONE, { readers: 1 }));
+  ({ pool, observer } = numbersOf(await freshPool(WITH_ONE)));
 });
 
 describe('a read lease', () => {

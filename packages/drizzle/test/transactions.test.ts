@@ -2,11 +2,13 @@ import { createPool } from '@poolite/core';
 import { drizzle } from '@poolite/drizzle';
 import { eq, sql, TransactionRollbackError } from 'drizzle-orm';
 import { describe, expect, test } from 'vitest';
-import { account, freshFile, openBank, openPool, outcome, owner, TABLES } from './support/db.ts';
+import { account, freshBanks, freshFile, openPool, outcome, owner, TABLES } from './support/db.ts';
+
+const freshBank = freshBanks();
 
 const first = eq(account.id, 1);
 
-type Db = Awaited<ReturnType<typeof openBank>>['db'];
+type Db = Awaited<ReturnType<typeof freshBank>>['db'];
 
 async function cents(db: Pick<Db, 'select'>): Promise<number | undefined> {
   const row = await db.select({ cents: account.cents }).from(account).where(first).get();
@@ -30,7 +32,7 @@ describe('thirty transactions that read, wait and write lose nothing', () => {
   test.each([undefined, 'deferred', 'immediate', 'exclusive'] as const)(
     'behavior %s',
     async (how) => {
-      const { db } = await openBank();
+      const { db } = await freshBank();
       const seen = await Promise.all(Array.from({ length: 30 }, () => deposit(db, how)));
       expect(seen.sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, n) => n));
       expect(await cents(db)).toBe(30);
@@ -38,7 +40,7 @@ describe('thirty transactions that read, wait and write lose nothing', () => {
   );
 
   test('beside reads and single writes, which go on', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const deposits = Array.from({ length: 30 }, () => deposit(db));
     const reads = Array.from({ length: 30 }, () => db.$count(owner));
     const writes = Array.from({ length: 30 }, (_, n) => db.insert(account).values({ cents: n }));
@@ -52,7 +54,7 @@ describe('thirty transactions that read, wait and write lose nothing', () => {
 describe('behavior', () => {
   /** Whether another connection could write while the transaction had only read. */
   async function locks(behavior: 'deferred' | 'immediate' | undefined): Promise<boolean> {
-    const { db, file } = await openBank();
+    const { db, file } = await freshBank();
     const other = openPool(file, { busyTimeout: 0, cacheSize: 100 });
     await other.ready();
     return db.transaction(async (tx) => {
@@ -73,7 +75,7 @@ describe('behavior', () => {
 
 describe('a transaction', () => {
   test('that throws is undone, and its error is the one thrown', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const mine = new Error('mine');
     const failed = db.transaction(async (tx) => {
       await tx.delete(account);
@@ -84,7 +86,7 @@ describe('a transaction', () => {
   });
 
   test('that calls rollback() is undone', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const failed = db.transaction(async (tx) => {
       await tx.delete(account);
       tx.rollback();
@@ -94,7 +96,7 @@ describe('a transaction', () => {
   });
 
   test('goes on after a statement that failed', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction(async (tx) => {
       await tx.insert(account).values({ cents: 1 });
       const twice = tx.insert(account).values({ id: 1, cents: 1 });
@@ -105,7 +107,7 @@ describe('a transaction', () => {
   });
 
   test('fails where its commit fails, with nothing stored', async () => {
-    const { db, pool } = await openBank();
+    const { db, pool } = await freshBank();
     await pool.exec('CREATE TABLE late (o INTEGER REFERENCES owner DEFERRABLE INITIALLY DEFERRED)');
     const failed = db.transaction((tx) => tx.run('INSERT INTO late VALUES (99)').execute());
     expect(await outcome(failed)).toBe('SQLITE_CONSTRAINT_FOREIGNKEY');
@@ -113,7 +115,7 @@ describe('a transaction', () => {
   });
 
   test('is seen by others when it commits, and not before', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction(async (tx) => {
       await tx.update(account).set({ cents: 77 }).where(first);
       expect(await cents(tx)).toBe(77);
@@ -123,14 +125,14 @@ describe('a transaction', () => {
   });
 
   test('gives back what its callback returns, a query too', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     expect(await db.transaction(async () => 'done')).toBe('done');
     const query = db.transaction((tx) => tx.select({ n: owner.id }).from(owner).execute());
     expect(await query).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
   test('has relational queries', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const found = db.transaction(async (tx) => {
       await tx.insert(account).values({ ownerId: 1, cents: 9 });
       return tx.query.owner.findFirst({ with: { accounts: { columns: { cents: true } } } });
@@ -139,7 +141,7 @@ describe('a transaction', () => {
   });
 
   test('that lasts too long is rolled back, and its caller is told', async () => {
-    const { db, pool } = await openBank();
+    const { db, pool } = await freshBank();
     const leaked = new Promise((resolve) => pool.on('leak', resolve));
     let tell: (late: Promise<string>) => void = () => {};
     const late = new Promise<string>((resolve) => {
@@ -162,7 +164,7 @@ describe('a transaction', () => {
 
 describe('nested transactions are savepoints', () => {
   test('one that throws is undone alone', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction(async (tx) => {
       await tx.insert(account).values({ cents: 1 });
       const inner = tx.transaction(async (nested) => {
@@ -177,7 +179,7 @@ describe('nested transactions are savepoints', () => {
   });
 
   test('also three deep', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction((a) =>
       a.transaction(async (b) => {
         await b.insert(account).values({ cents: 1 });
@@ -190,7 +192,7 @@ describe('nested transactions are savepoints', () => {
   });
 
   test('go with the outer one', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const failed = db.transaction(async (tx) => {
       await tx.transaction((nested) => nested.delete(account).execute());
       tx.rollback();
@@ -200,7 +202,7 @@ describe('nested transactions are savepoints', () => {
   });
 
   test('two at once are refused: they would be one in the other', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction(async (tx) => {
       const one = tx.transaction((nested) => nested.insert(account).values({ cents: 1 }).execute());
       expect(await outcome(tx.transaction(async () => {}))).toBe('POOL_MISUSE');
@@ -212,7 +214,7 @@ describe('nested transactions are savepoints', () => {
 
 describe('read only', () => {
   test('all queries see one state, whatever is written meanwhile', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const work = async (tx: Pick<Db, 'select'>) => {
       const before = await cents(tx);
       await db.update(account).set({ cents: 9 });
@@ -223,13 +225,13 @@ describe('read only', () => {
   });
 
   test('a write is refused', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const write = db.transaction((tx) => tx.delete(account).execute(), { accessMode: 'read only' });
     expect(await outcome(write)).toBe('SQLITE_READONLY');
   });
 
   test('it does not wait for the writer', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction(async (tx) => {
       await tx.update(account).set({ cents: 5 });
       expect(await db.transaction(cents, { accessMode: 'read only' })).toBe(0);
@@ -256,7 +258,7 @@ describe('misuse is loud', () => {
     ['an outer select', (db) => db.select().from(account), 'resolved'],
   ];
   test.each(inside)('%s inside a transaction: %s', async (_, run, expected) => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     await db.transaction(async (tx) => {
       await tx.insert(account).values({ cents: 1 });
       expect(await outcome(run(db))).toBe(expected);
@@ -265,14 +267,14 @@ describe('misuse is loud', () => {
   });
 
   test('a statement on a transaction that has ended', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const tx = await db.transaction(async (mine) => mine);
     expect(await outcome(tx.select().from(account))).toBe('POOL_MISUSE');
     expect(await outcome(tx.transaction(async () => {}))).toBe('POOL_MISUSE');
   });
 
   test('two databases on two pools do not mistake each other', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const pool = openPool(freshFile());
     for (const table of TABLES) await pool.exec(table);
     const other = drizzle(pool);

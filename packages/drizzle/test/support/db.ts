@@ -7,6 +7,7 @@ import { type DrizzleConfig, DrizzleQueryError, relations } from 'drizzle-orm';
 import { type AnySQLiteColumn, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { freshFile, openPool } from '../../../core/test/support/folder.ts';
+import { sharedPool } from '../../../core/test/support/shared-pool.ts';
 
 export { freshFile, freshFolder, openPool } from '../../../core/test/support/folder.ts';
 
@@ -54,6 +55,15 @@ export async function openBank(
   for (const table of TABLES) await pool.exec(table);
   await pool.exec(ROWS);
   return { db, pool, file };
+}
+
+/** The same in one pool for the tests of a file that leave it idle: to open one takes longer than they do. */
+export function freshBanks() {
+  const freshPool = sharedPool();
+  return async () => {
+    const pool = await freshPool(`${TABLES.join(';')};${ROWS}`);
+    return { db: drizzle(pool, { schema }), pool, file: pool.file };
+  };
 }
 
 /** The same for all tests of a `describe`, who find its rows as they were: call it there. */
