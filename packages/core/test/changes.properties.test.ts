@@ -5,7 +5,7 @@ import { hooked } from './support/endless.ts';
 import { openPool } from './support/folder.ts';
 
 /** Runs of one test; a longer form: CHANGES=500 pnpm vitest run changes.properties */
-const RUNS = Number(process.env.CHANGES ?? 25);
+const RUNS = Number(process.env.CHANGES ?? 12);
 
 const SCHEMA = `
   CREATE TABLE p (id INTEGER PRIMARY KEY, v UNIQUE);

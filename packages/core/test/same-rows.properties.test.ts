@@ -16,7 +16,7 @@ import { failed, type Outcome, Twin } from './same-rows/twin.js';
 import { copyOf } from './same-rows/values.js';
 import { freshFile, openPool } from './support/folder.js';
 
-const RUNS = Number(process.env.FC_RUNS ?? 32);
+const RUNS = Number(process.env.FC_RUNS ?? 16);
 /** In ms; many runs take as long as they do. */
 const LIMIT = 20_000 + RUNS * 200;
 
