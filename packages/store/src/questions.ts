@@ -21,7 +21,9 @@ export type Question =
   /** After ROLLBACK, or in a pull: entries behind `position`, please. `attempt`: of the proposal that lost; 0 in a pull. */
   | { type: 'catchUp'; position: Position; attempt: number }
   /** An entry does not apply, or previous token/schema hash differ: put a sound state in the file's place. */
-  | { type: 'quarantine'; position: Position; reason: string };
+  | { type: 'quarantine'; position: Position; reason: string }
+  /** An entry is a whole database: put it in the file's place. Its own position, which this is, is in it. */
+  | { type: 'restore'; position: Position; snapshot: Uint8Array };
 
 /** What it is told. */
 export type Answer =
@@ -33,7 +35,7 @@ export type Answer =
   | { type: 'failed'; code: string; message: string }
   /** To `catchUp`; more: ask again; again: false = retries are used up. */
   | { type: 'entries'; entries: Entry[]; more: boolean; again: boolean }
-  /** To `quarantine` (in place: same file, another connection wrote it): read the position anew, catch up again. */
+  /** To `quarantine` and `restore` (in place: same file, another connection wrote it): read the position anew, catch up again. */
   | { type: 'restored' };
 
 /** A message of the replica, in a turn of the writer of its own: catch up until there is no more. */
