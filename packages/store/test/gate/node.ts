@@ -111,8 +111,14 @@ export class Node {
     this.gate.turn({ type: 'pull' });
   }
 
+  /** What a new connection finds: FTS5's integrity check goes by what its connection has read before. */
   content(): Record<string, unknown> {
-    return contentOf(this.writer);
+    const db = open(this.file);
+    try {
+      return contentOf(db);
+    } finally {
+      db.close();
+    }
   }
 
   close(): void {
