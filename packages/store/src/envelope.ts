@@ -56,6 +56,9 @@ Object.defineProperty(DamagedError.prototype, 'name', {
   configurable: true,
 });
 
+/** An object of a format that a newer version of this package writes. */
+export class FormatError extends DamagedError {}
+
 /** Wraps a content, compressed where that pays. */
 export async function seal(kind: Kind, content: Uint8Array): Promise<Uint8Array> {
   const packed = await compressed(content);
@@ -79,7 +82,7 @@ export interface Opened {
 
 /**
  * Unwraps an object; `most` says how large the content of each kind that may be there can be. What
- * is wrong throws a DamagedError that begins with `name`.
+ * is wrong throws a DamagedError that begins with `name`; what is of a newer format, a FormatError.
  */
 export async function unseal(
   name: string,
@@ -94,7 +97,7 @@ export async function unseal(
   const kind = (Object.keys(most) as Kind[]).find((each) => MAGIC[each] === magic);
   if (kind === undefined) throw damaged('it does not begin as one does');
   if (head[8] !== VERSION) {
-    throw new DamagedError(
+    throw new FormatError(
       `${name} is in format ${head[8]}, and this version of @poolite/store reads format ${VERSION}: update the package on this machine`,
     );
   }

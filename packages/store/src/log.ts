@@ -7,7 +7,7 @@ import {
   type LogObject,
   openEntry,
 } from './entry.js';
-import { DamagedError } from './envelope.js';
+import { DamagedError, FormatError } from './envelope.js';
 import { entryKey, LOG, numberOf, SNAPSHOTS } from './keys.js';
 
 /** Requests for entries under way at once. */
@@ -51,7 +51,11 @@ export class Log {
    */
   async tokenAt(number: number): Promise<string | undefined> {
     const found = await this.#open(number);
-    return found?.type === 'entry' ? found.head.token : found?.token;
+    if (found?.type === 'entry') return found.head.token;
+    if (found?.token !== '') return found?.token;
+    throw new DamagedError(
+      `the log entry ${number} is damaged: it was missing when it was collected, and nobody knows whose it was`,
+    );
   }
 
   /**
@@ -145,19 +149,27 @@ export class Log {
     return (await this.snapshots()).at(-1);
   }
 
-  /** Puts a tombstone in the place of an entry, where there is not one already. */
+  /**
+   * Puts a tombstone in the place of an entry. One that is damaged stays: nobody could tell any more
+   * whose it was. One that is missing gets a tombstone too: in a free slot the log would fork.
+   */
   async bury(number: number): Promise<'buried' | 'was buried'> {
-    const found = await this.#open(number);
-    if (found === undefined) throw new DamagedError(`the log entry ${number} is missing`);
-    if (found.type === 'tombstone') return 'was buried';
-    const { token } = found.head;
-    await this.bucket.put(entryKey(number), await encodeTombstone({ number, token }));
+    const key = entryKey(number);
+    const found = await this.#open(number).catch(damaged);
+    if (found === 'damaged' || found?.type === 'tombstone') return 'was buried';
+    if (found === undefined) {
+      const body = await encodeTombstone({ number, token: '' });
+      if ((await this.bucket.create(key, body)) === 'created') return 'buried';
+      return this.bury(number);
+    }
+    await this.bucket.put(key, await encodeTombstone({ number, token: found.head.token }));
     return 'buried';
   }
 
-  /** Whether what is in an entry's place is a tombstone. */
+  /** Whether there is nothing to be read any more in an entry's place. */
   async isBuried(number: number): Promise<boolean> {
-    return (await this.#open(number))?.type === 'tombstone';
+    const found = await this.#open(number).catch(damaged);
+    return found === 'damaged' || found?.type === 'tombstone';
   }
 
   async #open(number: number): Promise<LogObject | undefined> {
@@ -171,7 +183,7 @@ export class Log {
     if (entry !== undefined) return entry;
     // It was collected between the two requests, and its segments after it.
     const { number } = object.head;
-    if (await this.isBuried(number)) return 'tombstone';
+    if ((await this.#open(number))?.type === 'tombstone') return 'tombstone';
     throw new DamagedError(
       `the log entry ${number} is damaged: a segment of it is missing in ${this.bucket.where}; does a lifecycle rule delete objects there?`,
     );
@@ -180,4 +192,10 @@ export class Log {
 
 function sizeOf(part: Entry['parts'][number]): number {
   return part.type === 'ddl' ? part.sql.length : part.bytes.length;
+}
+
+function damaged(error: unknown): 'damaged' {
+  // Of a newer format: it is well, and whoever knows it may bury it.
+  if (error instanceof DamagedError && !(error instanceof FormatError)) return 'damaged';
+  throw error;
 }
