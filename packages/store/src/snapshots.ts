@@ -45,6 +45,12 @@ export interface SnapshotOptions {
   signal?: AbortSignal;
 }
 
+/** How a snapshot is stored. */
+export interface StoreSnapshotOptions extends SnapshotOptions {
+  /** The size of its pieces, at most 8 MiB, which is the default. */
+  pieceBytes?: number;
+}
+
 /**
  * Stores a file, which nobody changes meanwhile, as the snapshot of an entry, in compressed pieces:
  * neither it nor the file is ever in memory as a whole, and no request is large. The pieces come
@@ -54,18 +60,18 @@ export async function storeSnapshot(
   bucket: Bucket,
   file: string,
   head: SnapshotHead,
-  { signal }: SnapshotOptions = {},
+  { signal, pieceBytes = PIECE_BYTES }: StoreSnapshotOptions = {},
 ): Promise<'created' | 'exists'> {
   const handle = await open(file, 'r');
   const stored: string[] = [];
   let mayBeNamed = false;
   try {
     const { size } = await handle.stat();
-    const count = Math.ceil(size / PIECE_BYTES);
+    const count = Math.ceil(size / pieceBytes);
     const pieces = await parallel(Array(count).keys(), AT_ONCE, async (index): Promise<Piece> => {
       signal?.throwIfAborted();
-      const bytes = Math.min(PIECE_BYTES, size - index * PIECE_BYTES);
-      const body = await seal('piece', await readAt(handle, index * PIECE_BYTES, bytes));
+      const bytes = Math.min(pieceBytes, size - index * pieceBytes);
+      const body = await seal('piece', await readAt(handle, index * pieceBytes, bytes));
       const key = partKey(PIECES, head.number, randomUUID());
       stored.push(key);
       await bucket.put(key, body);

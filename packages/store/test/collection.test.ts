@@ -12,6 +12,9 @@ import { entryOf } from './support/entries.js';
 import { chance, FaultyBucket } from './support/faulty-bucket.js';
 import { freshBucket, freshFolder } from './support/fresh.js';
 
+/** How often a collection is killed for each new snapshot. */
+const KILLS = Number(process.env.COLLECTION_KILLS ?? 3);
+
 /** Every fifth entry is large enough to need a segment. */
 const bytesOf = (number: number) => new Uint8Array(number % 5 === 0 ? 300_000 : 10).fill(number);
 
@@ -152,16 +155,16 @@ test('whoever is killed at any point leaves a log that is whole, and the next do
   const seed = Number(process.env.COLLECTION_SEED ?? randomInt(2 ** 31));
   console.log(`the seed of the collection's test is ${seed}`);
   const random = chance(seed);
-  const { bucket, log, entries, snapshot, folder } = await logOf(120, [10, 20]);
+  const { bucket, log, entries, snapshot, folder } = await logOf(60, [5, 10]);
   let fetched = 0;
-  for (const newest of [30, 45, 50, 80, 100, 119]) {
+  for (const newest of [20, 25, 50, 59]) {
     await snapshot(newest);
-    for (let kills = 0; kills < 4; kills++) {
-      let left = Math.floor(random() * 60);
+    for (let kills = 0; kills < KILLS; kills++) {
+      let left = Math.floor(random() * 40);
       const dying = new FaultyBucket(bucket, {
         decide: () => (left-- > 0 ? undefined : random() < 0.5 ? 'lost request' : 'lost reply'),
       });
-      await collect(new Log(dying), { most: 1 + Math.floor(random() * 100) }).catch((error) => {
+      await collect(new Log(dying), { most: 1 + Math.floor(random() * 50) }).catch((error) => {
         expect(error).toMatchObject({ name: 'BucketError' });
       });
       // Whoever starts now finds a snapshot, and every entry behind it.
@@ -174,17 +177,17 @@ test('whoever is killed at any point leaves a log that is whole, and the next do
       const behind = await log.readMany(number + 1, 1000);
       expect([told(behind.entries), behind.end]).toEqual([told(entries.slice(number)), 'gap']);
       // Whoever was away finds the entries that are left, or that it must start anew.
-      const from = 1 + Math.floor(random() * 120);
+      const from = 1 + Math.floor(random() * 60);
       const { entries: read, end } = await log.readMany(from, 1000);
       expect(told(read)).toEqual(told(entries.slice(from - 1, from - 1 + read.length)));
-      if (end === 'gap') expect(read.length).toBe(120 - from + 1);
+      if (end === 'gap') expect(read.length).toBe(60 - from + 1);
     }
   }
   while ((await collect(log)).more);
-  expect((await keys(bucket))['snapshots/']).toEqual(['100', '119']);
-  for (let number = 1; number <= 100; number++) expect(await log.read(number)).toBe('tombstone');
-  expect((await keys(bucket))['segments/']).toEqual(['105', '110', '115', '120']);
-  expect((await keys(bucket))['pieces/']).toEqual(['100', '119']);
+  expect((await keys(bucket))['snapshots/']).toEqual(['50', '59']);
+  for (let number = 1; number <= 50; number++) expect(await log.read(number)).toBe('tombstone');
+  expect((await keys(bucket))['segments/']).toEqual(['55', '60']);
+  expect((await keys(bucket))['pieces/']).toEqual(['50', '59']);
 });
 
 test('an entry that is missing gets a tombstone, and nobody is told that it was not theirs', async () => {

@@ -7,13 +7,16 @@ import { snapshotKey } from '../src/keys.js';
 import {
   checkPieces,
   fetchSnapshot,
-  PIECE_BYTES,
   readSnapshot,
   type Snapshot,
   storeSnapshot,
 } from '../src/snapshots.js';
 import { FaultyBucket } from './support/faulty-bucket.js';
 import { freshBucket, freshFolder } from './support/fresh.js';
+
+/** The size of a piece in most of these tests. */
+const PIECE = 100_000;
+const small = { pieceBytes: PIECE };
 
 const head = (number: number) => ({
   number,
@@ -27,7 +30,7 @@ function fileOf(bytes: number): { folder: string; file: string; content: Buffer 
   const folder = freshFolder();
   const file = join(folder, 'copy.db');
   const content = Buffer.alloc(bytes);
-  for (let at = 0; at < bytes; at += 65_536) randomBytes(1000).copy(content, at);
+  for (let at = 0; at < bytes; at += 10_000) randomBytes(1000).copy(content, at);
   writeFileSync(file, content);
   return { folder, file, content };
 }
@@ -35,15 +38,15 @@ function fileOf(bytes: number): { folder: string; file: string; content: Buffer 
 async function stored(bytes = 100_000) {
   const bucket = new FaultyBucket(freshBucket());
   const made = fileOf(bytes);
-  expect(await storeSnapshot(bucket, made.file, head(7))).toBe('created');
+  expect(await storeSnapshot(bucket, made.file, head(7), small)).toBe('created');
   return { bucket, ...made, target: join(made.folder, 'fetched.db') };
 }
 
 test.each([
   ['nothing', 0, 0],
   ['one byte', 1, 1],
-  ['one piece', PIECE_BYTES, 1],
-  ['three pieces', 2 * PIECE_BYTES + 4096, 3],
+  ['one piece', PIECE, 1],
+  ['three pieces', 2 * PIECE + 4096, 3],
 ])('a file of %s comes back as it was', async (_what, bytes, pieces) => {
   const { bucket, content, target } = await stored(bytes);
   const snapshot = (await fetchSnapshot(bucket, 7, target)) as Snapshot;
@@ -55,6 +58,14 @@ test.each([
   expect(await bucket.list('pieces/')).toHaveLength(pieces);
 });
 
+test('pieces have 8 MiB where nothing else is said', async () => {
+  const bucket = freshBucket();
+  const { file } = fileOf(8 * 1024 * 1024 + 1);
+  await storeSnapshot(bucket, file, head(7));
+  const snapshot = await readSnapshot(bucket, 7);
+  expect(snapshot?.pieces.map(({ bytes }) => bytes)).toEqual([8 * 1024 * 1024, 1]);
+});
+
 test('a file that is there already is not written to', async () => {
   const { bucket, file, content } = await stored();
   await expect(fetchSnapshot(bucket, 7, file)).rejects.toMatchObject({ code: 'EEXIST' });
@@ -63,8 +74,10 @@ test('a file that is there already is not written to', async () => {
 
 test('of two that store the same snapshot one is told so, and the other leaves nothing', async () => {
   const bucket = freshBucket();
-  const { file, folder } = fileOf(PIECE_BYTES + 1);
-  const results = await Promise.all([1, 2, 3].map(() => storeSnapshot(bucket, file, head(7))));
+  const { file, folder } = fileOf(PIECE + 1);
+  const results = await Promise.all(
+    [1, 2, 3].map(() => storeSnapshot(bucket, file, head(7), small)),
+  );
   expect(results.sort()).toEqual(['created', 'exists', 'exists']);
   expect(await bucket.list('pieces/')).toHaveLength(2);
   expect(await fetchSnapshot(bucket, 7, join(folder, 'fetched.db'))).toBeDefined();
@@ -75,7 +88,7 @@ test('a request that is repeated on its way does not take a snapshot for that of
   const bucket = new FaultyBucket(freshBucket(), {
     decide: (operation) => (operation === 'create' ? 'repeated' : undefined),
   });
-  expect(await storeSnapshot(bucket, file, head(7))).toBe('created');
+  expect(await storeSnapshot(bucket, file, head(7), small)).toBe('created');
   expect(await fetchSnapshot(bucket, 7, join(folder, 'fetched.db'))).toBeDefined();
 });
 
@@ -88,7 +101,9 @@ test.each([
   const bucket = new FaultyBucket(freshBucket(), {
     decide: (operation) => (operation === 'create' ? fault : undefined),
   });
-  await expect(storeSnapshot(bucket, file, head(7))).rejects.toMatchObject({ definite: false });
+  await expect(storeSnapshot(bucket, file, head(7), small)).rejects.toMatchObject({
+    definite: false,
+  });
   await bucket.land();
   expect(await bucket.list('pieces/')).toHaveLength(1);
   const fetched = await fetchSnapshot(bucket, 7, join(folder, 'fetched.db'));
@@ -98,23 +113,27 @@ test.each([
 test.each(['put', 'create'] as const)(
   'what could not be stored leaves nothing: %s',
   async (what) => {
-    const { file } = fileOf(PIECE_BYTES + 1);
+    const { file } = fileOf(PIECE + 1);
     const bucket = new FaultyBucket(freshBucket(), {
       decide: (operation, _key, count) =>
         operation === what && (what === 'create' || count === 2) ? 'refused' : undefined,
     });
-    await expect(storeSnapshot(bucket, file, head(7))).rejects.toMatchObject({ definite: true });
+    await expect(storeSnapshot(bucket, file, head(7), small)).rejects.toMatchObject({
+      definite: true,
+    });
     expect(await bucket.list('')).toEqual([]);
   },
 );
 
 test('a signal ends storing and fetching, which leave nothing', async () => {
-  const { bucket, file, target } = await stored(4 * PIECE_BYTES);
+  const { bucket, file, target } = await stored(4 * PIECE);
   const plain = freshBucket();
   const controller = new AbortController();
   const stopping = new FaultyBucket(plain, { before: () => controller.abort(new Error('enough')) });
   const { signal } = controller;
-  await expect(storeSnapshot(stopping, file, head(8), { signal })).rejects.toThrow('enough');
+  await expect(storeSnapshot(stopping, file, head(8), { ...small, signal })).rejects.toThrow(
+    'enough',
+  );
   expect(await plain.list('')).toEqual([]);
   const second = new AbortController();
   bucket.faults = { before: (_operation, key) => key.startsWith('pieces/') && second.abort() };
@@ -125,7 +144,7 @@ test('a signal ends storing and fetching, which leave nothing', async () => {
 });
 
 test('no more than a few pieces are under way at once', async () => {
-  const { bucket, file, target } = await stored(5 * PIECE_BYTES);
+  const { bucket, file, target } = await stored(5 * PIECE);
   let underWay = 0;
   let most = 0;
   const faults = {
@@ -137,13 +156,13 @@ test('no more than a few pieces are under way at once', async () => {
   };
   bucket.faults = faults;
   await fetchSnapshot(bucket, 7, target);
-  await storeSnapshot(new FaultyBucket(freshBucket(), faults), file, head(7));
+  await storeSnapshot(new FaultyBucket(freshBucket(), faults), file, head(7), small);
   expect(most).toBeLessThanOrEqual(4);
   expect(most).toBeGreaterThan(1);
 });
 
 test('a snapshot that was never made, or is collected meanwhile, is gone', async () => {
-  const { bucket, target } = await stored(3 * PIECE_BYTES);
+  const { bucket, target } = await stored(3 * PIECE);
   expect(await fetchSnapshot(bucket, 6, target)).toBeUndefined();
   const [, piece = ''] = await bucket.list('pieces/');
   bucket.faults = {
@@ -159,7 +178,7 @@ test('a snapshot that was never made, or is collected meanwhile, is gone', async
 });
 
 test('a snapshot of which a piece is missing is damaged', async () => {
-  const { bucket, target } = await stored(3 * PIECE_BYTES);
+  const { bucket, target } = await stored(3 * PIECE);
   const snapshot = (await readSnapshot(bucket, 7)) as Snapshot;
   await bucket.remove(snapshot.pieces[1]?.key as string);
   const says = /^the snapshot 7 is damaged: a piece of it is missing in .* lifecycle rule/;
@@ -169,7 +188,7 @@ test('a snapshot of which a piece is missing is damaged', async () => {
 });
 
 test('a piece that is damaged, or another, is refused', async () => {
-  const { bucket, target } = await stored(2 * PIECE_BYTES);
+  const { bucket, target } = await stored(2 * PIECE);
   const [one, two] = ((await readSnapshot(bucket, 7)) as Snapshot).pieces;
   const body = Buffer.from((await bucket.get(one?.key as string)) as Uint8Array);
   body[1000] = (body[1000] as number) ^ 1;
