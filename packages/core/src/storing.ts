@@ -42,6 +42,8 @@ function turn(database: Database, message: unknown): Promise<void> {
           reply: (reply) => {
             writer.leave(mine);
             const failure = reply.type === 'done' ? reply.failure : undefined;
+            // What it applied was committed by a connection of its own.
+            database.changes.look();
             if (failure === undefined) resolve();
             else reject(errorOf(failure, database.options.connection.driver));
           },

@@ -47,7 +47,14 @@ class FakeStore {
       refresh: async () => {
         this.refreshed++;
       },
-      stats: () => ({ position: 0, committed: 0, applied: 0, conflicts: 0, seenAt: 0 }),
+      stats: () => ({
+        position: 0,
+        committed: 0,
+        applied: 0,
+        conflicts: 0,
+        seenAt: 0,
+        error: undefined,
+      }),
       answer: async (question: unknown) => {
         const told = question as Told;
         this.told.push(told);

@@ -115,6 +115,8 @@ export interface ReplicaStats {
   conflicts: number;
   /** When the log's end was seen last, in ms since 1970; 0: never. */
   seenAt: number;
+  /** What went wrong last, until it goes well again: the log could not be read, a snapshot not be made. */
+  error: string | undefined;
 }
 
 /** Who writes, and what this process is in it. */

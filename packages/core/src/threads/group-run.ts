@@ -65,17 +65,17 @@ export class GroupRun {
     const out: Words = [];
     let ran = units;
     if (units === 1) this.#alone(reader, out, 0);
-    else ran = this.#all(reader, units, out, started);
+    else ran = this.#all(reader, units, out);
     if (ran < units) this.#early++;
     const microseconds = Math.round((performance.now() - started) * 1000);
     this.#outbox.push({ type: 'group', ran, microseconds, words: out });
   }
 
   /** Returns how many units were run. */
-  #all(reader: WordReader, units: number, out: Words, started: number): number {
+  #all(reader: WordReader, units: number, out: Words): number {
     for (let tries = 0; ; tries++) {
       try {
-        return this.#together(reader, units, out, started);
+        return this.#together(reader, units, out);
       } catch (error) {
         // SQLite undid them all.
         out.length = 0;
@@ -99,8 +99,9 @@ export class GroupRun {
   }
 
   /** Returns how many units were run and committed. Throws where the transaction is undone. */
-  #together(reader: WordReader, units: number, out: Words, started: number): number {
+  #together(reader: WordReader, units: number, out: Words): number {
     const { connection, busy } = this.#tools;
+    const started = performance.now();
     try {
       busy.run(() => connection.control('BEGIN IMMEDIATE'));
     } catch (error) {

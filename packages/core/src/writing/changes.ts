@@ -102,8 +102,12 @@ export class Changes {
     this.#timer = undefined;
     if (!isWanted || this.#interval === 0) return;
     // Nobody waits for what it says.
-    const look = () => this.#line?.post([{ type: 'look' }]);
-    this.#timer = setInterval(look, this.#interval).unref();
+    this.#timer = setInterval(() => this.look(), this.#interval).unref();
+  }
+
+  /** Has the writer look for commits of others, where somebody listens. */
+  look(): void {
+    if (this.#rowids >= 0) this.#line?.post([{ type: 'look' }]);
   }
 }
 

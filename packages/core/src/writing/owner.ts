@@ -33,3 +33,12 @@ export interface TurnCounts {
   sharedCommits: number;
   transactions: number;
 }
+
+/** What the writer needs to know of the pool's options. */
+export interface WriterOptions {
+  readonly acquireTimeout: number;
+  readonly shareCommits: boolean;
+  readonly exactlyOnce: boolean;
+  /** There where a commit must reach a store. */
+  readonly store: unknown;
+}

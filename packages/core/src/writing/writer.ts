@@ -5,11 +5,12 @@ import type { Answer, Command } from '../threads/protocol.js';
 import { Asking } from './asking.js';
 import { Brake } from './brake.js';
 import { GroupQueue, MOST_UNITS } from './group-queue.js';
-import type { StartLine, TurnCounts, WriterOwner } from './owner.js';
+import type { StartLine, TurnCounts, WriterOptions, WriterOwner } from './owner.js';
 import { SharedCommit } from './shared-commit.js';
 import { Sweeper } from './sweeper.js';
 import { expiryError, Turn, type TurnRequest, takenBack } from './turn.js';
 import type { Unit } from './unit.js';
+import { waitFor } from './wait-for.js';
 import { WaitingTurns } from './waiting-turns.js';
 
 /** The writer thread, and whose turn it is there. */
@@ -20,6 +21,8 @@ export class Writer {
   readonly brake = new Brake(() => this.#flush());
   thread: Line;
   readonly #startLine: StartLine;
+  /** Whether others far away must hear of a commit before it counts. */
+  readonly #isFar: boolean;
   readonly #owner: WriterOwner;
   readonly #deadlines: Deadlines;
   readonly sharedCommit: SharedCommit;
@@ -41,13 +44,9 @@ export class Writer {
     this.#flush();
   };
 
-  constructor(
-    start: StartLine,
-    owner: WriterOwner,
-    deadlines: Deadlines,
-    options: { acquireTimeout: number; shareCommits: boolean; exactlyOnce: boolean },
-  ) {
+  constructor(start: StartLine, owner: WriterOwner, deadlines: Deadlines, options: WriterOptions) {
     this.#startLine = start;
+    this.#isFar = options.store !== undefined;
     this.groups = new GroupQueue(options.exactlyOnce);
     this.#owner = owner;
     this.#deadlines = deadlines;
@@ -236,6 +235,12 @@ export class Writer {
     process.nextTick(this.#flushLater);
   }
 
+  #flushAfter(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flushLater);
+  }
+
   #mayShare(now: number): boolean {
     if (this.brake.ms > 0 || this.#waiting.next?.request.shares !== true) return false;
     return this.sharedCommit.mayJoin(now);
@@ -303,16 +308,10 @@ export class Writer {
     } else if (this.groups.queued > 0) this.#sweeper.start();
     if (this.#commands.length > 0) {
       const commands = this.#commands.splice(0);
-      this.thread.post(commands, this.#expected(commands));
+      const isOpen = (this.#turn?.begunAt ?? 0) > 0;
+      this.thread.post(commands, waitFor(commands, isOpen, this.groups.isQuick));
     }
     if (this.#turn === undefined) this.#asking.rest(this.thread, this.groups);
-  }
-
-  /** What the answer to the last of these commands takes as long as: does a commit come before it? */
-  #expected(commands: readonly Command[]): 'statement' | 'commit' {
-    const { type } = commands.at(-1) as Command;
-    if (type === 'execute' && (this.#turn?.begunAt ?? 0) > 0) return 'statement';
-    return type === 'group' && this.groups.isQuick ? 'statement' : 'commit';
   }
 
   #next(): void {
@@ -360,8 +359,10 @@ export class Writer {
     if (answer.type !== 'group') return;
     const units = this.groups.answered(answer, this.thread.stops);
     const waited = units.length > 0 ? this.#now - (units[0] as Unit).since : 0;
-    // The next group goes out first, so that the thread works while these callers wake.
-    this.#flush();
+    // The next group goes out first, so that the thread works while these callers wake; but where a
+    // commit is a trip to a store, what they do next travels with it.
+    if (this.#isFar) this.#flushAfter();
+    else this.#flush();
     if (units.length === 0) return;
     const { decoder } = this.thread;
     decoder.read(answer.words);
