@@ -33,7 +33,25 @@ export async function migrate<TSchema extends Record<string, unknown>>(
   const { pool, logger } = sessionOf(db);
   const table = config.migrationsTable ?? '__drizzle_migrations';
   const migrations = readMigrationFiles(config);
-  if (await isUpToDate(pool, table, migrations)) return;
+  for (let attempt = 1; ; attempt++) {
+    if (await isUpToDate(pool, table, migrations)) return;
+    try {
+      return await migrateOnce(pool, table, logger, migrations, config);
+    } catch (error) {
+      // Another machine was first, most likely with the same migrations: what it did is here now.
+      const wasBeaten = PoolError.is(error) && error.code === 'POOL_CONFLICT';
+      if (!wasBeaten || attempt === MOST_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function migrateOnce(
+  pool: Pool,
+  table: string,
+  logger: Logger | undefined,
+  migrations: readonly MigrationMeta[],
+  config: PooliteMigrationConfig,
+): Promise<void> {
   const lease = await pool.lease('write', { timeout: 0, acquireTimeout: 0 });
   try {
     const run = new MigrationRun(lease, quoted(table), logger);
@@ -42,6 +60,9 @@ export async function migrate<TSchema extends Record<string, unknown>>(
     await lease.release();
   }
 }
+
+/** So often it begins, at most, where other machines commit first. */
+const MOST_ATTEMPTS = 10;
 
 /** What every database of Drizzle's has; its declarations leave it out. */
 function sessionOf(db: unknown): { pool: Pool; logger: Logger | undefined } {
@@ -144,7 +165,8 @@ class MigrationRun {
     const table = this.#table;
     await lease.run(
       `CREATE TABLE IF NOT EXISTS ${table} ` +
-        '(id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)',
+        // Drizzle's own migrators say SERIAL, which SQLite takes for any type, and fills with NULL.
+        '(id INTEGER PRIMARY KEY, hash text NOT NULL, created_at numeric)',
     );
     // Read where nobody else can write any more.
     const pending = missing(migrations, await lease.get<{ at: unknown }>(LAST(table)));
