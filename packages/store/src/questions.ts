@@ -8,7 +8,7 @@ export interface Position {
 
 /** What the gate, on the writer's thread, asks the replica, on the calling thread. */
 export type Question =
-  /** The file was opened: is its position on the log? Answer {ok} or the gate catches up. */
+  /** The file was opened: is its position in the log, and what is behind it? */
   | { type: 'opened'; position: Position; schema: string; sqlite: string }
   /** Commit this as entry position.number+1. `token` is the new entry's. `attempt` from 1. */
   | {
@@ -35,7 +35,10 @@ export type Answer =
   | { type: 'failed'; code: string; message: string }
   /** To `catchUp`; more: ask again; again: false = retries are used up. */
   | { type: 'entries'; entries: Entry[]; more: boolean; again: boolean }
-  /** To `quarantine` and `restore` (in place: same file, another connection wrote it): read the position anew, catch up again. */
+  /**
+   * To `quarantine` and `restore`, and to `opened` and `catchUp` where what comes next was collected: the file's content
+   * is another, which another connection put there. Read the position anew, and catch up from it.
+   */
   | { type: 'restored' };
 
 /** A message of the replica, in a turn of the writer of its own: catch up until there is no more. */

@@ -49,6 +49,11 @@ export class CatchUp {
         position: this.#follower.position(),
         attempt,
       });
+      if (answer.type === 'restored') {
+        // What comes next was collected: the file was replaced by what is behind it.
+        this.#applier?.replaced();
+        continue;
+      }
       if (answer.type !== 'entries') throw unexpected('catchUp', answer);
       if (this.take(answer.entries) && !answer.more) return answer.again;
     }

@@ -1,0 +1,80 @@
+import { rm } from 'node:fs/promises';
+import type { ReplicaHost } from '@poolite/core';
+import { collect } from './collection.js';
+import type { Log } from './log.js';
+import { headOf } from './place.js';
+import { fetchSnapshot, storeSnapshot } from './snapshots.js';
+
+/** Makes snapshots as the log grows, and clears away what they make needless. */
+export class SnapshotKeeper {
+  readonly #log: Log;
+  readonly #host: Pick<ReplicaHost, 'file' | 'backup'>;
+  readonly #every: number;
+  readonly #hurry: AbortController;
+  /** Why the last one could not be made. */
+  error: Error | undefined;
+  #underWay: Promise<void> | undefined;
+  #ended = false;
+
+  /** @param every so many entries; 0: never. */
+  constructor(
+    log: Log,
+    host: Pick<ReplicaHost, 'file' | 'backup'>,
+    every: number,
+    hurry: AbortController,
+  ) {
+    this.#hurry = hurry;
+    this.#log = log;
+    this.#host = host;
+    this.#every = every;
+  }
+
+  /** Fetches the newest snapshot into a file; its number, or 0 where there is none. */
+  async fetchNewest(file: string): Promise<number> {
+    for (;;) {
+      const number = (await this.#log.newestSnapshot()) ?? 0;
+      if (number === 0) return 0;
+      await rm(file, { force: true });
+      const { signal } = this.#hurry;
+      if ((await fetchSnapshot(this.#log.bucket, number, file, { signal })) !== undefined)
+        return number;
+      // It was cleared away meanwhile: there are newer ones.
+    }
+  }
+
+  /** An entry of this machine is in the log. Who commits the last of so many makes the snapshot. */
+  committed(number: number): void {
+    if (this.#every === 0 || number % this.#every !== 0 || this.#ended) return;
+    if (this.#underWay !== undefined) return;
+    this.#underWay = this.#make()
+      .then(
+        () => {
+          this.error = undefined;
+        },
+        (error: Error) => {
+          this.error = error;
+        },
+      )
+      .finally(() => {
+        this.#underWay = undefined;
+      });
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#underWay;
+  }
+
+  async #make(): Promise<void> {
+    const copy = `${this.#host.file}.snapshot`;
+    try {
+      await this.#host.backup(copy);
+      await storeSnapshot(this.#log.bucket, copy, headOf(copy));
+    } finally {
+      await rm(copy, { force: true });
+    }
+    // It does so much at a time, and may be ended between.
+    while (!this.#ended && (await collect(this.#log)).more);
+  }
+}
