@@ -42,6 +42,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'sharing/': ['threads/', 'statements/', ...GROUND],
   'options.ts': [
     'threads/connection.ts',
+    'threads/engine.ts',
     'upkeep/backups/options.ts',
     'upkeep/checkpoints/options.ts',
     'upkeep/litestream/options.ts',
@@ -126,6 +127,8 @@ test.each([
     ['threads/engine.ts', 'threads/home.ts', 'upkeep/system/optional-package.ts'],
   ],
   ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
+  ["asks for Node's own", /\bgetBuiltinModule\(/, ['threads/node-sqlite.ts']],
+  ["has its class's name", /\bDatabaseSync\(/, ['threads/node-sqlite.ts']],
   ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],
   ['starts threads', /(?<!function )\bstartProgram\(/, ['threads/job.ts', 'threads/thread.ts']],
   ['has their class', /\bnew Worker\(|\bconstruct\(Worker\b/, ['threads/home.ts']],

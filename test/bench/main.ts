@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { comparison, endMembers } from './comparison.ts';
 import { backups } from './core/backup.ts';
 import { bulk } from './core/bulk.ts';
+import { engines } from './core/engines.ts';
 import { hooks } from './core/hooks.ts';
 import { inserts } from './core/inserts.ts';
 import { stall, startUp, stuckReader } from './core/latency.ts';
@@ -30,6 +31,7 @@ const scenarios: readonly Scenario[] = [
   stall,
   stuckReader,
   startUp,
+  ...engines,
   bulk,
   ...hooks,
   ...sharing,

@@ -99,6 +99,7 @@ export async function closeDatabase(
   await database.replica?.close();
   database.deadlines.close();
   database.state = 'closed';
+  database.onClosed?.();
   if (unsent !== undefined) throw unsent;
 }
 

@@ -77,6 +77,8 @@ export class Database {
   onFailed: ((error: Error) => void) | undefined;
   /** Called when one-shot writes are answered, or wait behind a turn. */
   onWritesSettled: (() => void) | undefined;
+  /** Called when it is closed, or lost. */
+  onClosed: (() => void) | undefined;
   readonly #setReady: (outcome: Promise<void> | undefined) => void;
   #readersToOpen = 0;
   /** Threads that died since the last one opened the file. */
@@ -200,6 +202,7 @@ export class Database {
     this.backups?.stop(error);
     this.rejectAll(error);
     void this.terminate();
+    this.onClosed?.();
     this.replication?.giveUp();
     this.replica?.stop(true);
     this.ended();

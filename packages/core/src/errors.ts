@@ -1,6 +1,7 @@
 /**
  * The stable codes of the errors that the pool itself raises. SQLite's own errors keep the class
- * and codes that better-sqlite3 gives them (`SqliteError`, `SQLITE_BUSY`, …).
+ * and codes that better-sqlite3 gives them (`SqliteError`, `SQLITE_BUSY`, …); under the driver
+ * `'node:sqlite'` they have the codes, and the class `SqliteError` of this package.
  */
 export type PoolErrorCode =
   /** The pool was closed, or is closing: nothing was started. */

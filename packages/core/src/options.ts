@@ -18,6 +18,7 @@ import { checkWriter, resolveWriter, type WriterOption } from './sharing/sharing
 import type { PoolStore } from './store.js';
 import { checkStore, resolveStore, type StoreSettings } from './store-options.js';
 import { type ConnectionOptions, type Integers, isMemory } from './threads/connection.js';
+import { checkDriver } from './threads/engine.js';
 import {
   checkBackups,
   type ResolvedBackups,
@@ -101,10 +102,16 @@ export interface PoolOptions {
   integers?: Integers;
   /**
    * A module, by path or name, whose default export `(db, { access }) => void` is called with
-   * every new connection, on the thread of that connection: functions, extensions, keys.
+   * every new connection, on the thread of that connection: functions, extensions, keys. Under
+   * `driver: 'node:sqlite'`, `db` is Node's own `DatabaseSync`.
    */
   setup?: string;
-  /** The name of a module compatible with better-sqlite3. Default: `'better-sqlite3'`. */
+  /**
+   * `'node:sqlite'`: Node's own SQLite, where that is 3.51.3 or newer; its errors are of the class
+   * `SqliteError` of this package. Else the name of a module compatible with better-sqlite3. A
+   * process uses one library for a file: another is refused with POOL_OPTIONS while it is open.
+   * Default: `'better-sqlite3'`.
+   */
   driver?: string;
   /**
    * Whether the SQLite extension of `@poolite/hooks` is loaded, where it is there: with it a running
@@ -217,6 +224,11 @@ const pragmas: Check = (name, value) => {
   }
 };
 
+const driver: Check = (name, value) => {
+  text(name, value);
+  checkDriver(value as string);
+};
+
 const retry = fields(
   {
     attempts: (name, value) => {
@@ -268,7 +280,7 @@ const checkOptions = fields(
     pragmas,
     integers: oneOf('number', 'bigint', 'auto'),
     setup: text,
-    driver: text,
+    driver,
     hooks: oneOf('auto', 'off'),
     changes: checkChanges,
     readonly: boolean,

@@ -1,5 +1,3 @@
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { newBackups } from './backing-up.js';
 import { newCheckpoints } from './checkpointing.js';
@@ -10,6 +8,7 @@ import { OneShot } from './one-shot.js';
 import type { ResolvedOptions } from './options.js';
 import { readStats } from './read-stats.js';
 import { isMemory } from './threads/connection.js';
+import { identity, useFile } from './threads/one-engine.js';
 
 /** The options that two pools must agree on; their paths may differ and lead to one file. */
 function withoutFile(options: ResolvedOptions): unknown {
@@ -49,22 +48,11 @@ function entries(): Map<string, Entry[]> {
   return home[KEY];
 }
 
-/** One name for one file, also through links, and also before the file exists. */
-function identity(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch {
-    // It will be made, or ready() will tell why not.
-    try {
-      return join(realpathSync(dirname(file)), basename(file));
-    } catch {
-      return file;
-    }
-  }
-}
-
 function open(options: ResolvedOptions): Opened {
+  const { file, driver } = options.connection;
+  const unused = useFile(file, driver);
   const database = new Database(options);
+  database.onClosed = unused;
   const oneShot: OneShot = new OneShot(database, (sql, work, options) =>
     holders.alone('script', sql, work, options),
   );

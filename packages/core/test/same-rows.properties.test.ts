@@ -14,6 +14,7 @@ import {
 } from './same-rows/statements.js';
 import { failed, type Outcome, Twin } from './same-rows/twin.js';
 import { copyOf } from './same-rows/values.js';
+import { onNodeSqlite } from './support/engine.ts';
 import { freshFile, openPool } from './support/folder.js';
 
 const RUNS = Number(process.env.FC_RUNS ?? 16);
@@ -108,6 +109,8 @@ async function same(
   const inTransaction = place === 'transaction' || (place === 'batch' && !isRead);
   const theirs = twin.run(place === 'batch' ? 'query' : method, sql, params, inTransaction);
   const mine = await outcomeOf(() => runAt(pool, place, method, sql, params));
+  // Two versions of SQLite: one finds later what is wrong with a column, and counts otherwise in a plan.
+  if (onNodeSqlite && /^\W*(ALTER|EXPLAIN)\b/i.test(sql)) return;
   const sameError = mine.error?.class === theirs.error?.class;
   if (sameError && show(mine) === show(theirs)) return;
   // The pool may have prepared the text while the schema still allowed it: what is wrong with the

@@ -53,7 +53,6 @@ export class Binder {
     }
     if (Array.isArray(params)) return this.#array(params);
     if (isPlainObject(params)) return this.#object(params);
-    if (params === undefined) return this.#array(NONE);
     const isObject = typeof params === 'object' || typeof params === 'function';
     if (this.#named > 0 && isObject && params !== null && !isBlob(params)) {
       throw new TypeError('Named parameters can only be passed within plain objects');

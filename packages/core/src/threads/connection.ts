@@ -6,6 +6,7 @@ import { type CommitGate, tellOf } from './gate.js';
 import { loadHooks } from './hooks.js';
 import type { Method } from './protocol.js';
 import { Method as M } from './protocol.js';
+import { isOlder, OLDEST_SQLITE } from './sqlite-version.js';
 
 /** How integers come back: see the pool option of the same name. */
 export type Integers = 'number' | 'bigint' | 'auto';
@@ -29,12 +30,11 @@ export interface ConnectionOptions {
   hooks?: boolean;
 }
 
-/** What a `setup` module exports by default: it is called for every connection. */
+/**
+ * What a `setup` module exports by default: it is called for every connection, with better-sqlite3's
+ * `Database`, or Node's `DatabaseSync` under `driver: 'node:sqlite'`.
+ */
 export type Setup = (db: unknown, context: { access: 'read' | 'write' }) => void;
-
-/** Fixed before 3.51.3: two connections that write and checkpoint could corrupt the database.
- * https://sqlite.org/wal.html#the_wal_reset_bug */
-const OLDEST_SQLITE = [3, 51, 3] as const;
 
 export function isMemory(file: string): boolean {
   return file === ':memory:' || file === '';
@@ -64,16 +64,11 @@ function checkVersion(driver: string): string {
   const db = new (sqliteLibrary(driver))(':memory:', {});
   const row = db.prepare('SELECT sqlite_version() AS version').get([]) as { version: string };
   db.close();
-  const parts = row.version.split('.').map(Number);
-  for (let i = 0; i < OLDEST_SQLITE.length; i++) {
-    const difference = (parts[i] ?? 0) - (OLDEST_SQLITE[i] ?? 0);
-    if (difference > 0) break;
-    if (difference < 0) {
-      throw new Error(
-        `SQLite ${row.version} can corrupt a WAL database that two connections write and ` +
-          `checkpoint; poolite needs ${OLDEST_SQLITE.join('.')} or newer`,
-      );
-    }
+  if (isOlder(row.version)) {
+    throw new Error(
+      `SQLite ${row.version} can corrupt a WAL database that two connections write and ` +
+        `checkpoint; poolite needs ${OLDEST_SQLITE} or newer`,
+    );
   }
   versions.set(driver, row.version);
   return row.version;
@@ -149,7 +144,7 @@ export class Connection {
   configure(setup: Setup | undefined): void {
     const options = this.#options;
     // It may set a key, before which nothing can read the file: as many a pragma does.
-    const result: unknown = setup?.(this.db, { access: this.access });
+    const result: unknown = setup?.(this.db.native ?? this.db, { access: this.access });
     if (typeof (result as { then?: unknown } | undefined)?.then === 'function') {
       throw new TypeError(
         `the setup module ${options.setup} returned a promise: what it does to a connection must ` +
@@ -157,7 +152,8 @@ export class Connection {
       );
     }
     this.pragma(`foreign_keys = ${options.foreignKeys ? 'ON' : 'OFF'}`);
-    if (options.cacheSize !== undefined) this.pragma(`cache_size = ${options.cacheSize}`);
+    const cacheSize = options.cacheSize ?? sqliteLibrary(options.driver).cacheSize;
+    if (cacheSize !== undefined) this.pragma(`cache_size = ${cacheSize}`);
     this.pragma(`mmap_size = ${options.mmapSize}`);
     if (this.access === 'write') this.pragma(`synchronous = ${options.synchronous}`);
     for (const [name, value] of options.pragmas) this.#given(`${name} = ${value}`);

@@ -68,6 +68,8 @@ export interface OpenOptions {
 export interface SqliteLibrary {
   new (file: string, options: OpenOptions): SqliteDatabase;
   SqliteError: SqliteErrorClass;
+  /** The `PRAGMA cache_size` that makes it like better-sqlite3's. */
+  cacheSize?: number;
 }
 
 /** A name that begins with a dot or a slash is a path; a bare one is looked up from this package
@@ -97,4 +99,13 @@ export function sqliteLibrary(driver: string): SqliteLibrary {
     libraries.set(driver, library);
   }
   return library;
+}
+
+/**
+ * Refuses a driver that this Node.js cannot have, without loading any other.
+ *
+ * @throws PoolError POOL_OPTIONS
+ */
+export function checkDriver(driver: string): void {
+  if (driver === 'node:sqlite') sqliteLibrary(driver);
 }

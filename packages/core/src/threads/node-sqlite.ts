@@ -1,18 +1,46 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
+import { PoolError } from '../errors.js';
 import type { OpenOptions, SqliteDatabase, SqliteLibrary, SqliteStatement } from './engine.js';
 import { busyConnection, type Home, NodeStatement } from './node-statement.js';
 import { codeName, SqliteError } from './sqlite-error.js';
+import { isOlder, OLDEST_SQLITE } from './sqlite-version.js';
 
 /** Also the longest that V8 can make a string of, so that what is longer fails inside SQLite. */
 const LONGEST = 2 ** 29 - 24;
 
+/** What better-sqlite3's SQLite is built with: 16 MB. Node's has 2. */
+const CACHE_SIZE = -16_000;
+
 type NodeSqlite = typeof import('node:sqlite');
 
+/**
+ * Node's own SQLite, asked for where it is used: an older Node.js has none, and a bundler may take
+ * the name for a package's.
+ */
 function nodeSqlite(): NodeSqlite {
-  return process.getBuiltinModule('node:sqlite');
+  const found = process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined;
+  const why = whyNotNode(found === undefined ? undefined : process.versions.sqlite);
+  if (why !== undefined) throw new PoolError('POOL_OPTIONS', why);
+  return found as NodeSqlite;
+}
+
+/** Why the driver cannot be used with a Node.js of this SQLite, or of none. */
+export function whyNotNode(version: string | undefined): string | undefined {
+  const has =
+    version === undefined
+      ? 'which has no node:sqlite'
+      : isOlder(version)
+        ? `whose SQLite ${version} can corrupt a WAL database that two connections write and checkpoint`
+        : undefined;
+  if (has === undefined) return undefined;
+  return (
+    `option 'driver': 'node:sqlite' needs SQLite ${OLDEST_SQLITE}, and this is Node.js ` +
+    `${process.version}, ${has}; use a newer Node.js, or the default driver, better-sqlite3, which ` +
+    'brings a SQLite of its own'
+  );
 }
 
 /** A file that must exist is opened by a name that says so: https://sqlite.org/uri.html */
@@ -26,9 +54,9 @@ class NodeDatabase implements SqliteDatabase, Home {
   readonly native: DatabaseSync;
   iterators = 0;
   #safe = false;
-  #changes: { get(): unknown } | undefined;
+  #changes: StatementSync | undefined;
 
-  constructor(fileGiven: string, options: OpenOptions) {
+  constructor(fileGiven: string, options: OpenOptions = {}) {
     const { readonly = false, fileMustExist = false, timeout = 5000 } = options;
     const file = fileGiven.trim();
     const isFile = file !== '' && file !== ':memory:';
@@ -63,10 +91,14 @@ class NodeDatabase implements SqliteDatabase, Home {
   prepare(sql: string): SqliteStatement {
     return this.guard(() => {
       const native = this.native.prepare(sql);
-      if (!isEmpty(sql, native.sourceSQL.length)) {
+      const { length } = sourceOf(native);
+      if (length === 0) {
+        throw new RangeError('The supplied SQL string contains no statements');
+      }
+      if (!isEmpty(sql, length)) {
         throw new RangeError('The supplied SQL string contains more than one statement');
       }
-      return new NodeStatement(this, native, native.sourceSQL, this.#safe);
+      return new NodeStatement(this, native, sql.slice(0, length), this.#safe);
     });
   }
 
@@ -104,6 +136,10 @@ class NodeDatabase implements SqliteDatabase, Home {
   ): Promise<{ totalPages: number; remainingPages: number }> {
     const { pages = 100, progress } = options;
     try {
+      const { page_count: all } = this.native.prepare('PRAGMA page_count').get() as {
+        page_count: number;
+      };
+      if (all > 0) progress({ totalPages: all, remainingPages: all });
       const totalPages = await nodeSqlite().backup(this.native, file, { rate: pages, progress });
       return { totalPages, remainingPages: 0 };
     } catch (error) {
@@ -112,12 +148,13 @@ class NodeDatabase implements SqliteDatabase, Home {
   }
 
   totalChanges(): number {
-    if (this.#changes === undefined) {
-      const statement = this.native.prepare('SELECT total_changes()');
-      statement.setReturnArrays(true);
-      this.#changes = statement;
-    }
-    return (this.#changes.get() as [number])[0];
+    return this.guard(() => {
+      if (this.#changes === undefined) {
+        this.#changes = this.native.prepare('SELECT total_changes()');
+        this.#changes.setReturnArrays(true);
+      }
+      return (this.#changes.get() as unknown as [number])[0];
+    });
   }
 
   guard<T>(work: () => T): T {
@@ -126,6 +163,15 @@ class NodeDatabase implements SqliteDatabase, Home {
     } catch (error) {
       throw asSqliteError(error);
     }
+  }
+}
+
+/** The text of the one statement that was prepared; '' where there is none, which Node.js 22 does not say. */
+function sourceOf(native: StatementSync): string {
+  try {
+    return native.sourceSQL;
+  } catch {
+    return '';
   }
 }
 
@@ -165,7 +211,12 @@ function asSqliteError(error: unknown): unknown {
   }
 }
 
-/** Node's own SQLite, as a library in the shape of better-sqlite3's. */
+/**
+ * Node's own SQLite, as a library in the shape of better-sqlite3's.
+ *
+ * @throws PoolError POOL_OPTIONS where this Node.js has none, or one that is too old.
+ */
 export function nodeLibrary(): SqliteLibrary {
-  return Object.assign(NodeDatabase, { SqliteError });
+  nodeSqlite();
+  return Object.assign(NodeDatabase, { SqliteError, cacheSize: CACHE_SIZE });
 }

@@ -27,7 +27,7 @@ export class NodeStatement implements SqliteStatement {
   readonly #sql: string;
   readonly #binder: Binder;
   readonly #safe: boolean;
-  /** Whether it is INSERT, REPLACE, UPDATE or DELETE by its first word. */
+  /** Its first word, in upper case. */
   readonly #verb: string;
   #readonly: boolean | undefined;
   #raw = false;
@@ -45,12 +45,12 @@ export class NodeStatement implements SqliteStatement {
     this.#sql = sql;
     this.#safe = safe;
     this.#binder = new Binder(sql);
-    this.#verb = firstWord(sql);
+    this.#verb = first(sql).keyword();
     this.reader = native.columns().length > 0;
     native.setAllowBareNamedParameters(false);
     native.setReturnArrays(true);
     // As numbers, integers beyond 2^53 are an error there; made from bigints they are rounded.
-    if (safe || this.reader) native.setReadBigInts(true);
+    native.setReadBigInts(true);
   }
 
   /** https://sqlite.org/c3ref/stmt_readonly.html: which is nothing but a look at its program. */
@@ -63,19 +63,14 @@ export class NodeStatement implements SqliteStatement {
     this.#idle();
     if (this.#home.iterators > 0) throw busyConnection();
     const bound = this.#binder.bind(params);
-    if (WRITES.has(this.#verb)) {
-      const { changes, lastInsertRowid } = this.#home.guard(() =>
-        this.#native.run(...(bound as [])),
-      );
-      return { changes: Number(changes), lastInsertRowid: this.#integer(lastInsertRowid) };
-    }
-    // SQLite says of others what it said of the last that changed rows.
-    const before = this.#home.totalChanges();
-    const { changes, lastInsertRowid } = this.#home.guard(() => this.#native.run(...(bound as [])));
-    const isChanged = this.#home.totalChanges() !== before;
+    // SQLite says of what changes no rows what it said of the last that did.
+    const before = COUNTED.has(this.#verb) ? undefined : this.#home.totalChanges();
+    const result = this.#home.guard(() => this.#native.run(...(bound as [])));
+    const isChanged = before === undefined || this.#home.totalChanges() !== before;
+    const hasChanged = isChanged && !UNCHANGING.has(this.#verb);
     return {
-      changes: isChanged ? Number(changes) : 0,
-      lastInsertRowid: this.#integer(lastInsertRowid),
+      changes: hasChanged ? Number(result.changes) : 0,
+      lastInsertRowid: this.#safe ? result.lastInsertRowid : Number(result.lastInsertRowid),
     };
   }
 
@@ -183,12 +178,8 @@ export class NodeStatement implements SqliteStatement {
 
   #want(arrays: boolean): void {
     if (arrays === this.#arrays) return;
-    this.#native.setReturnArrays(arrays);
+    this.#home.guard(() => this.#native.setReturnArrays(arrays));
     this.#arrays = arrays;
-  }
-
-  #integer(value: number | bigint): number | bigint {
-    return this.#safe ? value : Number(value);
   }
 
   /** A row's own values, as they are to be. */
@@ -228,12 +219,20 @@ export class NodeStatement implements SqliteStatement {
 }
 
 const WRITES: ReadonlySet<string> = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE']);
+/** What never changes rows; some of it must run where nothing can be asked of the file. */
+const UNCHANGING: ReadonlySet<string> = new Set([
+  ...['BEGIN', 'COMMIT', 'END', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'PRAGMA', 'ATTACH', 'DETACH'],
+  ...['SELECT', 'VALUES', 'EXPLAIN', 'VACUUM', 'ANALYZE', 'REINDEX'],
+]);
+/** Whose changes are known without a look at what all statements together have changed. */
+const COUNTED: ReadonlySet<string> = new Set([...WRITES, ...UNCHANGING]);
 
-function firstWord(sql: string): string {
+/** The first word of a text, behind blanks, comments and semicolons. */
+function first(sql: string): Tokens {
   const tokens = new Tokens(sql);
   do tokens.next();
   while (tokens.is(';'));
-  return tokens.keyword();
+  return tokens;
 }
 
 /** The instructions that make a statement one that writes: resolveP2Values in
@@ -243,7 +242,7 @@ const WRITING: ReadonlySet<string> = new Set(['Checkpoint', 'JournalMode', 'Vacu
 function isReadonly(home: Home, verb: string, sql: string): boolean {
   if (verb === 'SELECT' || verb === 'VALUES') return true;
   if (WRITES.has(verb)) return false;
-  const text = verb === 'EXPLAIN' ? sql : `EXPLAIN ${sql}`;
+  const text = verb === 'EXPLAIN' ? sql : `EXPLAIN ${sql.slice(first(sql).start)}`;
   const program = home.guard(() => home.native.prepare(text).all()) as {
     opcode: string;
     p2: number;

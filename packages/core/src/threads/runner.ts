@@ -141,9 +141,11 @@ export class Runner {
       out.push(Outcome.rows, -1, 0, 0);
       return;
     }
+    // Asked before it runs: node:sqlite finds it out by an EXPLAIN, after which SQLite knows no changes.
+    const { readonly } = statement;
     const rows = statement.all(params);
     out.push(Outcome.query);
-    if (statement.readonly) {
+    if (readonly) {
       this.#pushChanges(out, 0, 0);
     } else {
       const row = connection.changes();

@@ -75,16 +75,10 @@ const BRAND = Symbol.for('poolite.SqliteError');
  *
  * @example
  * ```ts
- * import { createPool, SqliteError } from '@poolite/core';
+ * import { SqliteError } from '@poolite/core';
  *
- * await using pool = createPool(':memory:', { driver: 'node:sqlite' });
- * await pool.exec('CREATE TABLE person (name TEXT UNIQUE)');
- * await pool.run('INSERT INTO person VALUES (?)', ['Ada']);
- * try {
- *   await pool.run('INSERT INTO person VALUES (?)', ['Ada']);
- * } catch (error) {
- *   if (error instanceof SqliteError) console.log(error.code); // SQLITE_CONSTRAINT_UNIQUE
- * }
+ * const error: unknown = new SqliteError('UNIQUE constraint failed: t.a', 'SQLITE_CONSTRAINT_UNIQUE');
+ * if (error instanceof SqliteError) console.log(error.code); // SQLITE_CONSTRAINT_UNIQUE
  * ```
  */
 export class SqliteError extends Error {

@@ -1,5 +1,7 @@
 import type { Integers, Params } from '@poolite/core';
-import Database from 'better-sqlite3';
+import type BetterSqlite3 from 'better-sqlite3';
+import { onNodeSqlite } from '../support/engine.ts';
+import { Reference } from '../support/reference.ts';
 import type { Method } from './statements.js';
 import { copyOf } from './values.js';
 
@@ -11,16 +13,18 @@ export interface Outcome {
 /** An error in the parts that callers see of it. */
 export function failed(error: unknown): Outcome {
   const { name, message, code } = error as Error & { code?: unknown };
-  return { error: { class: (error as object).constructor, name, message, code } };
+  // Another engine's own class has the name that better-sqlite3's has.
+  const isOthers = onNodeSqlite && name === 'SqliteError';
+  return { error: { class: isOthers ? name : (error as object).constructor, name, message, code } };
 }
 
 /** better-sqlite3 itself, on a file of its own that is treated as the pool's is. */
 export class Twin {
-  readonly db: Database.Database;
+  readonly db: BetterSqlite3.Database;
   readonly #integers: Integers;
 
   constructor(file: string, integers: Integers) {
-    this.db = new Database(file);
+    this.db = new Reference(file);
     this.db.pragma('journal_mode = WAL');
     this.db.pragma('synchronous = OFF');
     if (integers !== 'number') this.db.defaultSafeIntegers(true);
@@ -73,7 +77,7 @@ export class Twin {
   }
 
   /** Rows where there are some, and the changes in any case. */
-  #query(statement: Database.Statement, params: readonly unknown[]): unknown {
+  #query(statement: BetterSqlite3.Statement, params: readonly unknown[]): unknown {
     if (!statement.reader) return { rows: [], ...statement.run(...params) };
     const rows = statement.all(...params);
     if (statement.readonly) return { rows, changes: 0, lastInsertRowid: 0 };

@@ -21,7 +21,7 @@ const hello = (file: string) => ({
   terms: {
     foreignKeys: true,
     integers: 'number',
-    driver: 'better-sqlite3',
+    driver: process.env.TEST_DRIVER ?? 'better-sqlite3',
     pragmas: [],
     setup: null,
   },

@@ -1,22 +1,23 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
+import type BetterSqlite3 from 'better-sqlite3';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { classify } from '../../src/statements/classify.js';
+import { Reference } from '../support/reference.ts';
 import { CORPUS, KINDS } from './corpus.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'poolite-classify-'));
-let writable: Database.Database;
-let readonly: Database.Database;
+let writable: BetterSqlite3.Database;
+let readonly: BetterSqlite3.Database;
 
 beforeAll(() => {
-  writable = new Database(join(folder, 'test.db'));
+  writable = new Reference(join(folder, 'test.db'));
   writable.pragma('journal_mode = WAL');
   writable.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT); CREATE TABLE "replace" (a)');
   writable.exec("INSERT INTO t VALUES (1, 'one'), (2, 'two'); CREATE INDEX i ON t (b)");
-  readonly = new Database(join(folder, 'test.db'), { readonly: true });
+  readonly = new Reference(join(folder, 'test.db'), { readonly: true });
 });
 
 afterAll(() => {

@@ -1,8 +1,8 @@
-import Database from 'better-sqlite3';
 import { afterAll, describe, expect, test } from 'vitest';
 import { classify } from '../../src/statements/classify.js';
+import { Reference } from '../support/reference.ts';
 
-const database = new Database(':memory:');
+const database = new Reference(':memory:');
 afterAll(() => database.close());
 
 const PARAMETERS: readonly (readonly [sql: string, names: readonly string[] | undefined])[] = [

@@ -1,9 +1,9 @@
 import { runInNewContext } from 'node:vm';
-import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { PoolError } from '../../src/errors.js';
 import { classify } from '../../src/statements/classify.js';
 import { checkParams } from '../../src/statements/params.js';
+import { Reference } from '../support/reference.ts';
 
 const SQL = 'INSERT INTO t VALUES (?, :a, :b)';
 
@@ -173,7 +173,7 @@ describe('an object', () => {
 });
 
 describe('what better-sqlite3 says of names', () => {
-  const database = new Database(':memory:');
+  const database = new Reference(':memory:');
   const read = (sql: string, params: unknown) =>
     database
       .prepare(sql)

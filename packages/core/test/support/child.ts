@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { engineFlags } from './engine.ts';
 
 /** Where a child's source finds `@poolite/core` and `better-sqlite3` by name. */
 const home = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,7 +43,7 @@ export async function runScript(
   } = options;
   const program =
     typeof script === 'string' ? [`--input-type=${type}`, '-e', script, '--'] : [script.file];
-  const child = spawn(node, [...flags, ...program, ...args], {
+  const child = spawn(node, [...engineFlags, ...flags, ...program, ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment(env),
@@ -74,11 +75,15 @@ export class Child {
   readonly #waiting: { resolve(message: unknown): void; reject(error: Error): void }[] = [];
 
   constructor(source: string, args: readonly string[] = []) {
-    this.process = spawn(process.execPath, ['--input-type=module', '-e', source, '--', ...args], {
-      cwd: home,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: environment({}),
-    });
+    this.process = spawn(
+      process.execPath,
+      [...engineFlags, '--input-type=module', '-e', source, '--', ...args],
+      {
+        cwd: home,
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+        env: environment({}),
+      },
+    );
     this.process.on('message', (message) => {
       const first = this.#waiting.shift();
       if (first === undefined) this.#messages.push(message);

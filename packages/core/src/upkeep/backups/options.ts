@@ -126,7 +126,7 @@ export interface VerifyBackupOptions {
   signal?: AbortSignal | undefined;
   /** As the pool option: a module that is run on the connection; keys, functions that indexes use. */
   setup?: string | undefined;
-  /** As the pool option: the name of a module compatible with better-sqlite3. */
+  /** As the pool option: a process uses one library for a file. Default: `'better-sqlite3'`. */
   driver?: string | undefined;
   /** What `new S3Client(…)` takes, for a backup at `s3://…`. Default: what the environment says. */
   client?: S3ClientOptions | undefined;
@@ -203,7 +203,7 @@ const CALLS = {
     client,
     onSending: aFunction,
   },
-  listBackups: { verify, signal, client },
+  listBackups: { verify, signal, driver: text, client },
   'backups.list': { verify, signal },
   verifyBackup: OF_FILE,
   restoreBackup: OF_FILE,

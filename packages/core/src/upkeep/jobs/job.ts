@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { PoolError } from '../../errors.js';
 import type { ConnectionOptions } from '../../threads/connection.js';
 import { type JobAnswer, JobState, JobWord, startJob } from '../../threads/job.js';
+import { useFile } from '../../threads/one-engine.js';
 import { jobError } from './error.js';
 import type { AnyJob, JobNote } from './messages.js';
 
@@ -31,6 +32,7 @@ export class Job<Result> {
 
   constructor(job: AnyJob, connection: ConnectionOptions, { signal, note }: JobOptions = {}) {
     const control = this.#control;
+    const unused = useFile(connection.file, connection.driver);
     this.kind = job.kind;
     this.#signal = signal;
     this.result = new Promise<Result>((resolve, reject) => {
@@ -39,6 +41,7 @@ export class Job<Result> {
     // Whoever asked for it hears of a failure; who stops it at closing only waits for its end.
     this.result.catch(() => {});
     const worker = startJob({ job, control, connection });
+    worker.on('exit', unused);
     this.#worker = worker;
     worker.on('message', (answer: JobAnswer<JobNote, Result>) => {
       if (answer.type === 'done') return this.#end(() => this.#settle?.resolve(answer.result));

@@ -11,6 +11,8 @@ import { verifyOne } from './restore.js';
 
 /** Options of `listBackups`. */
 export interface ListStoredBackupsOptions extends ListBackupsOptions {
+  /** As the pool option: a process uses one library for a file. Default: `'better-sqlite3'`. */
+  driver?: string | undefined;
   /** What `new S3Client(…)` takes, for a bucket. Default: what the environment says. */
   client?: S3ClientOptions | undefined;
 }
@@ -38,14 +40,14 @@ export async function listBackups(
   options: ListStoredBackupsOptions = {},
 ): Promise<ListedBackup[]> {
   checkCall('listBackups', options);
-  const { verify = false, signal } = options;
+  const { verify = false, signal, driver } = options;
   checkPath('the folder of backups', directory);
   refuseAborted(signal);
   return withCaller(listBackups, async () => {
     if (isRemote(directory)) return listBucket(directory, options);
     const folder = resolve(directory);
     const job: ListJob = { kind: 'list', directory: folder, verify };
-    const connection = connectionOf(folder, undefined, undefined);
+    const connection = connectionOf(folder, undefined, driver);
     const files = await new Job<ListedFile[]>(job, connection, { signal }).result;
     return listed(files, [], Date.now());
   });
@@ -53,14 +55,14 @@ export async function listBackups(
 
 async function listBucket(
   url: string,
-  { verify = false, signal, client }: ListStoredBackupsOptions,
+  { verify = false, signal, driver, client }: ListStoredBackupsOptions,
 ): Promise<ListedBackup[]> {
   const there = await newDestination({ url, ...(client && { client }) }).list();
   const all = listed([], there, Date.now());
   if (verify === false) return all;
   const checked: ListedBackup[] = [];
   for (const one of all) {
-    checked.push({ ...one, ...(await verifyOne(one.path, verify, { signal, client })) });
+    checked.push({ ...one, ...(await verifyOne(one.path, verify, { signal, driver, client })) });
   }
   return checked;
 }
