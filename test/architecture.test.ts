@@ -127,7 +127,7 @@ test.each([
     ['threads/engine.ts', 'threads/home.ts', 'upkeep/system/optional-package.ts'],
   ],
   ['loads the SQLite library', /\(driver\) as SqliteLibrary/, ['threads/engine.ts']],
-  ["asks for Node's own", /\bgetBuiltinModule\(/, ['threads/node-sqlite.ts']],
+  ["asks for Node's own", /\bgetBuiltinModule\('node:sqlite'/, ['threads/node-sqlite.ts']],
   ["has its class's name", /\bDatabaseSync\(/, ['threads/node-sqlite.ts']],
   ['calls its constructor', /\bnew Library\(/, ['threads/connection.ts']],
   ['starts threads', /(?<!function )\bstartProgram\(/, ['threads/job.ts', 'threads/thread.ts']],
