@@ -119,6 +119,11 @@ test.each(names)(`%s has at most ${MOST_LINES} lines`, (file) => {
   expect(lines).toBeLessThanOrEqual(MOST_LINES);
 });
 
+test.each(sources('packages/store/src'))(`%s has at most ${MOST_LINES} lines`, (file) => {
+  const lines = readFileSync(new URL(file, root), 'utf8').split('\n').length - 1;
+  expect(lines).toBeLessThanOrEqual(MOST_LINES);
+});
+
 test.each([
   // home.ts looks for the file of the thread by its name, and loads nothing.
   [

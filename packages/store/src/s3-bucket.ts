@@ -167,6 +167,9 @@ function checked(options: S3BucketOptions): S3BucketOptions {
   if (typeof bucket !== 'string' || !/^[^/\s]+$/.test(bucket)) {
     refuse('bucket', "the name of a bucket, without 's3://' and without '/'");
   }
+  if (bucket.endsWith('--x-s3')) {
+    refuse('bucket', 'a general purpose bucket: the listings of a directory bucket have no order');
+  }
   if (prefix !== undefined && typeof prefix !== 'string') refuse('prefix', 'a string');
   if (client !== undefined && (typeof client !== 'object' || client === null)) {
     refuse('client', 'a client of @aws-sdk/client-s3, or what new S3Client(…) takes');

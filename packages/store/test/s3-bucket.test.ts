@@ -181,6 +181,7 @@ test.each<[options: unknown, option: string]>([
   [{}, 'bucket'],
   [{ bucket: '' }, 'bucket'],
   [{ bucket: 's3://logs' }, 'bucket'],
+  [{ bucket: 'logs--use1-az5--x-s3' }, 'bucket'],
   [{ bucket: 'logs', prefix: 7 }, 'prefix'],
   [{ bucket: 'logs', client: 'http://localhost' }, 'client'],
   [{ bucket: 'logs', timeout: 0 }, 'timeout'],
