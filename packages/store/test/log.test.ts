@@ -42,7 +42,7 @@ test.each([
   ['small', 1000, 0],
   ['just small enough', 256 * 1024, 0],
   ['one byte too large', 256 * 1024 + 1, 1],
-  ['of several segments', 20 * 1024 * 1024, 3],
+  ['of two segments', 9 * 1024 * 1024, 2],
 ])('an entry that is %s has what segments it needs', async (_what, bytes, segments) => {
   const { log, bucket } = await logOf(0);
   const entry = entryOf(1, {
@@ -57,7 +57,15 @@ test.each([
   const keys = await bucket.list('segments/');
   expect(keys).toHaveLength(segments);
   for (const key of keys) expect(key).toMatch(/^segments\/00000000000000000001-[0-9a-f-]{36}$/);
-  expect(await log.read(1)).toEqual(entry);
+  // To compare megabytes one by one takes long.
+  const back = (await log.read(1)) as Entry;
+  for (const [at, part] of back.parts.entries()) {
+    const own = entry.parts[at];
+    if (part.type === 'ddl' || own === undefined || own.type === 'ddl') expect(part).toEqual(own);
+    else expect(Buffer.compare(part.bytes, own.bytes)).toBe(0);
+  }
+  expect({ ...back, parts: [] }).toEqual({ ...entry, parts: [] });
+  expect(back.parts).toHaveLength(4);
 });
 
 test('an entry that is created again sends the same bytes, and its segments once', async () => {
