@@ -1,7 +1,8 @@
 /**
  * Where the log is kept: objects by key, of which each can be created once. A bucket of S3 is one,
  * a folder too. Keys are of letters, digits, `.`, `_` and `-`, with `/` between their parts.
- * Whatever cannot be done throws a {@link BucketError}.
+ * Whatever cannot be done throws a {@link BucketError}; of any other error it is not known whether the request had an
+ * effect.
  */
 export interface Bucket {
   /** What messages call it: `s3://bucket/prefix/`, or the path of a folder. */
@@ -35,6 +36,9 @@ export function checkKey(where: string, key: string): void {
   throw new BucketError(`${JSON.stringify(key)} is no key of ${where}`, { definite: true });
 }
 
+/** Marks a BucketError of any copy of this package: an application may have it as ESM and as CommonJS. */
+const BRAND = Symbol.for('poolite.BucketError');
+
 /** A bucket did not do what it was asked; `cause` is what the server, or the file system, said. */
 export class BucketError extends Error {
   /**
@@ -47,6 +51,12 @@ export class BucketError extends Error {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.definite = options.definite;
   }
+
+  /** Whether `value` is a BucketError, also one made by another copy of this package. */
+  static is(value: unknown): value is BucketError {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
 }
 
 Object.defineProperty(BucketError.prototype, 'name', { value: 'BucketError', configurable: true });
+Object.defineProperty(BucketError.prototype, BRAND, { value: true });

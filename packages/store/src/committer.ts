@@ -68,9 +68,8 @@ export class Committer {
         if ((await this.isOurs(entry)) === true) return 'ours';
         return "another's";
       } catch (error) {
-        if (!(error instanceof BucketError)) throw error;
         this.#error = error;
-        if (error.definite && !underWay) return 'refused';
+        if (BucketError.is(error) && error.definite && !underWay) return 'refused';
         underWay = true;
       }
       // That it is not there does not say that it will not be: then the same entry is sent again.
@@ -116,10 +115,9 @@ export class Committer {
       await this.#sleep(Math.min(left, fairness.look));
       try {
         taken = (await this.log.tokenAt(number)) !== undefined;
-      } catch (error) {
+      } catch {
         // Whether the place is free shows when it is wanted.
-        if (error instanceof BucketError) return false;
-        throw error;
+        return false;
       }
     }
     fairness.left(taken);

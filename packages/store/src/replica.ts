@@ -56,9 +56,16 @@ export class FileReplica implements Replica {
   #looking: Promise<void> | undefined;
   #nextLook: Promise<void> | undefined;
 
+  /** Resolves when nobody waits for the bucket any more. */
+  readonly #hurried: Promise<void>;
+
   constructor(host: ReplicaHost, parts: ReplicaParts) {
     this.#host = host;
     this.#parts = parts;
+    const { signal } = parts.hurry;
+    this.#hurried = new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
     this.gate = parts.gate;
   }
 
@@ -80,9 +87,15 @@ export class FileReplica implements Replica {
   }
 
   answer(question: unknown): Promise<Answer> {
+    const { type } = question as Question;
     const answered = this.#asked.then(() => this.#answer(question as Question));
-    this.#asked = answered.catch(() => {});
-    return answered;
+    this.#asked = answered;
+    const code = type === 'propose' ? 'POOL_OUTCOME_UNKNOWN' : 'POOL_CLOSED';
+    const message = `the pool was closed before ${this.#parts.log.bucket.where} had answered`;
+    return Promise.race([
+      answered,
+      this.#hurried.then(() => ({ type: 'failed', code, message }) as const),
+    ]);
   }
 
   start(): void {
@@ -196,8 +209,8 @@ export class FileReplica implements Replica {
       try {
         return await log.readMany(from, MOST_ENTRIES);
       } catch (error) {
-        const isTransient = error instanceof BucketError && !error.definite;
-        if (!isTransient || pause > LONGEST_PAUSE || hurry.signal.aborted) throw error;
+        const isFinal = BucketError.is(error) ? error.definite : error instanceof DamagedError;
+        if (isFinal || pause > LONGEST_PAUSE || hurry.signal.aborted) throw error;
         await sleep(pause);
       }
     }
@@ -314,8 +327,6 @@ export class FileReplica implements Replica {
 /** What a caller hears of a bucket that fails, or of what is in it. */
 function asPoolError(error: unknown): PoolError {
   if (PoolError.is(error)) return error;
-  if (error instanceof BucketError || error instanceof DamagedError) {
-    return new PoolError('POOL_STORE', error.message, { cause: error });
-  }
-  throw error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new PoolError('POOL_STORE', message, { cause: error });
 }

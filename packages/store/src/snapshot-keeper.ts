@@ -15,6 +15,8 @@ export class SnapshotKeeper {
   error: Error | undefined;
   #underWay: Promise<void> | undefined;
   #ended = false;
+  /** Whether one is to be made: it may come to that while the one before it is made. */
+  #isDue = false;
 
   /** @param every so many entries; 0: never. */
   constructor(
@@ -45,25 +47,28 @@ export class SnapshotKeeper {
   /** An entry of this machine is in the log. Who commits the last of so many makes the snapshot. */
   committed(number: number): void {
     if (this.#every === 0 || number % this.#every !== 0 || this.#ended) return;
-    if (this.#underWay !== undefined) return;
-    this.#underWay = this.#make()
-      .then(
-        () => {
-          this.error = undefined;
-        },
-        (error: Error) => {
-          this.error = error;
-        },
-      )
-      .finally(() => {
-        this.#underWay = undefined;
-      });
+    this.#isDue = true;
+    this.#underWay ??= this.#work();
   }
 
   /** Resolves when nothing is under way any more. */
   async end(): Promise<void> {
     this.#ended = true;
     await this.#underWay;
+  }
+
+  async #work(): Promise<void> {
+    try {
+      while (this.#isDue && !this.#ended) {
+        this.#isDue = false;
+        await this.#make();
+        this.error = undefined;
+      }
+    } catch (error) {
+      this.error = error as Error;
+    } finally {
+      this.#underWay = undefined;
+    }
   }
 
   async #make(): Promise<void> {

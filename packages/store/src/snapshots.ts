@@ -82,7 +82,7 @@ export async function storeSnapshot(
     mayBeNamed = true;
     const result = await bucket.create(snapshotKey(head.number), manifest).catch((error) => {
       // What certainly was not stored names nothing.
-      if (error instanceof BucketError && error.definite) mayBeNamed = false;
+      if (BucketError.is(error) && error.definite) mayBeNamed = false;
       throw error;
     });
     if (result === 'created') return 'created';
