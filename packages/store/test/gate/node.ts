@@ -139,6 +139,12 @@ export class Nodes {
     return node;
   }
 
+  /** Before the end: another process is to open the file. */
+  close(node: Node): void {
+    node.close();
+    this.#nodes.splice(this.#nodes.indexOf(node), 1);
+  }
+
   [Symbol.dispose](): void {
     for (const node of this.#nodes) node.close();
     rmSync(this.folder, { recursive: true, force: true });
