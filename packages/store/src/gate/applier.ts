@@ -40,7 +40,7 @@ export class Applier {
       PRAGMA wal_autocheckpoint = ${WAL_PAGES};`);
     this.#schema = new Schema(db);
     this.#place = new Place(db);
-    this.#sequences = new Sequences(db);
+    this.#sequences = new Sequences(db, this.#schema);
     this.#triggers = new HiddenTriggers(db, this.#schema);
   }
 
@@ -111,15 +111,9 @@ export class Applier {
   }
 
   #changes(bytes: Uint8Array): void {
-    const { db } = this;
-    db.exec('SAVEPOINT poolite_changes');
-    if (!this.#applied(bytes)) {
-      db.exec('ROLLBACK TO poolite_changes');
-      if (!applyUntangled(db, bytes, isShared)) {
-        throw new Error('rows are not what they were where they were changed');
-      }
-    }
-    db.exec('RELEASE poolite_changes');
+    // What SQLite cannot apply, it undoes as a whole.
+    if (this.#applied(bytes) || applyUntangled(this.db, bytes, isShared)) return;
+    throw new Error('rows are not what they were where they were changed');
   }
 
   #applied(bytes: Uint8Array): boolean {

@@ -16,10 +16,21 @@ interface Violation {
 export class DeferredKeys {
   readonly #writer: DatabaseSync;
   readonly #schema: Schema;
+  #mayBeAll = false;
 
   constructor(writer: DatabaseSync, schema: Schema) {
     this.#writer = writer;
     this.#schema = schema;
+  }
+
+  /** The transaction may defer all of its keys. */
+  defer(): void {
+    this.#mayBeAll = true;
+  }
+
+  /** The transaction is over, and SQLite defers no more than the schema says. */
+  forget(): void {
+    this.#mayBeAll = false;
   }
 
   /**
@@ -28,10 +39,10 @@ export class DeferredKeys {
    * @param committed sees the file without the transaction: what was violated there already does no harm.
    */
   check(parts: readonly Part[], committed: () => DatabaseSync): void {
+    if (!this.#mayBeAll && this.#schema.deferred.length === 0) return;
     if (!this.#is('foreign_keys')) return;
-    const isForced = this.#is('defer_foreign_keys');
-    if (!isForced && this.#schema.deferred.length === 0) return;
-    const tables = isForced ? this.#referring() : this.#schema.deferred;
+    const isAll = this.#mayBeAll && this.#is('defer_foreign_keys');
+    const tables = isAll ? this.#referring() : this.#schema.deferred;
     for (const table of tables) {
       if (!isTouched(this.#writer, table, parts)) continue;
       const found = violations(this.#writer, table);

@@ -2,7 +2,7 @@ import { misuse } from './gate-error.js';
 import { nameOf, type SqlToken } from './sql-words.js';
 
 /** What a PRAGMA does with a database that many machines share. */
-export type PragmaVerdict = 'local' | 'user_version' | 'application_id';
+export type PragmaVerdict = 'local' | 'defer' | 'user_version' | 'application_id';
 
 /** These read, whatever their argument: https://sqlite.org/pragma.html */
 const READING: ReadonlySet<string> = new Set([
@@ -36,7 +36,6 @@ const OWN: ReadonlySet<string> = new Set([
   'cache_spill',
   'cell_size_check',
   'checkpoint_fullfsync',
-  'defer_foreign_keys',
   'foreign_keys',
   'fullfsync',
   'hard_heap_limit',
@@ -112,6 +111,7 @@ export function pragmaVerdict(tokens: Iterator<SqlToken, void>): PragmaVerdict {
   const sets = mark?.value === '=' || mark?.value === '(';
   const argument = sets ? (next()?.value.toLowerCase() ?? '') : undefined;
   if (READING.has(name) || OWN.has(name)) return 'local';
+  if (name === 'defer_foreign_keys') return sets ? 'defer' : 'local';
   if (name === 'user_version' || name === 'application_id') return sets ? name : 'local';
   const rule = FIXED.get(name);
   if (rule === undefined) {

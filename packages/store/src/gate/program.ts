@@ -67,7 +67,7 @@ class Gate implements CommitGate {
     // It comes before any statement that writes is prepared: see there.
     this.#recorder = new Recorder(writer, this.#schema);
     this.#place = new Place(writer);
-    this.#sequences = new Sequences(writer);
+    this.#sequences = new Sequences(writer, this.#schema);
     this.#settings = new Settings(writer);
     this.#keys = new DeferredKeys(writer, this.#schema);
     this.#position = this.#place.read();
@@ -93,7 +93,8 @@ class Gate implements CommitGate {
 
   before(sql: string): 'local' | 'replicated' {
     const verdict = verdictOf(sql);
-    if (verdict === 'local' || verdict === 'undo') return 'local';
+    if (verdict === 'defer') this.#keys.defer();
+    if (verdict === 'local' || verdict === 'undo' || verdict === 'defer') return 'local';
     // It is asked again within the transaction that this one needs.
     if (!this.#writer.isTransaction) return 'replicated';
     this.#sequences.mark();
@@ -302,6 +303,7 @@ class Gate implements CommitGate {
     this.#recorder.forget();
     this.#sequences.forget();
     this.#settings.forget();
+    this.#keys.forget();
     this.#next = undefined;
     this.#beaten = undefined;
   }

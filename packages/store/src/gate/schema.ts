@@ -21,6 +21,7 @@ export class Schema {
   #hash = '';
   #deferred: readonly string[] = [];
   #hasTriggers = false;
+  #hasSequences = false;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -57,6 +58,12 @@ export class Schema {
     return this.#hasTriggers;
   }
 
+  /** Whether there is a table `sqlite_sequence`, which comes with the first AUTOINCREMENT. */
+  get hasSequences(): boolean {
+    this.#look();
+    return this.#hasSequences;
+  }
+
   #look(): void {
     const version = this.version;
     if (version === this.#seen) return;
@@ -76,6 +83,7 @@ export class Schema {
       .filter(({ type, sql }) => type === 'table' && /deferred/i.test(sql ?? ''))
       .map(({ name }) => name);
     this.#hasTriggers = triggers.length > 0;
+    this.#hasSequences = rows.some(({ name }) => name === 'sqlite_sequence');
     this.#seen = version;
   }
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { misuse } from './gate-error.js';
+import type { Schema } from './schema.js';
 
 export type Sequence = [table: string, value: number | bigint];
 
@@ -12,11 +13,13 @@ const NONE = -1;
  */
 export class Sequences {
   readonly #db: DatabaseSync;
+  readonly #schema: Schema;
   #read: StatementSync | undefined;
   #before: ReadonlyMap<string, bigint> | undefined;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, schema: Schema) {
     this.#db = db;
+    this.#schema = schema;
   }
 
   /** From here on, what changes is told. */
@@ -77,16 +80,12 @@ export class Sequences {
   }
 
   #rows(): { name: unknown; seq: unknown }[] {
-    try {
-      this.#read ??= this.#db.prepare('SELECT name, seq FROM main.sqlite_sequence');
+    if (!this.#schema.hasSequences) return [];
+    if (this.#read === undefined) {
+      this.#read = this.#db.prepare('SELECT name, seq FROM main.sqlite_sequence');
       this.#read.setReadBigInts(true);
-      return this.#read.all() as { name: unknown; seq: unknown }[];
-    } catch (error) {
-      this.#read = undefined;
-      // It comes with the first AUTOINCREMENT.
-      if (/no such table/.test((error as Error).message)) return [];
-      throw error;
     }
+    return this.#read.all() as { name: unknown; seq: unknown }[];
   }
 }
 

@@ -8,6 +8,8 @@ export type Verdict =
   | 'local'
   /** Back to a savepoint. */
   | 'undo'
+  /** From here on, all foreign keys of the transaction are looked at with its COMMIT. */
+  | 'defer'
   /** It may write rows. */
   | 'rows'
   | 'user_version'

@@ -22,10 +22,7 @@ export function contentOf(db: DatabaseSync): Record<string, unknown> {
     user_version: all(db, 'PRAGMA user_version'),
     application_id: all(db, 'PRAGMA application_id'),
     integrity: all(db, 'PRAGMA integrity_check'),
-    foreignKeys: all(db, 'PRAGMA foreign_key_check').map((row) => ({
-      ...(row as object),
-      rowid: 0,
-    })),
+    foreignKeys: violations(db),
   };
   for (const { name, rootpage } of tables) {
     const table = `"${name.replaceAll('"', '""')}"`;
@@ -42,6 +39,15 @@ export function contentOf(db: DatabaseSync): Record<string, unknown> {
 
 function all<Row>(db: DatabaseSync, sql: string): Row[] {
   return db.prepare(sql).all() as Row[];
+}
+
+/** Rows whose foreign keys are violated; what SQLite says where a key refers to nothing that could be one. */
+function violations(db: DatabaseSync): unknown[] {
+  try {
+    return all<object>(db, 'PRAGMA foreign_key_check').map((row) => ({ ...row, rowid: 0 }));
+  } catch (error) {
+    return [(error as Error).message];
+  }
 }
 
 /** A value with its type: -0.0 is not 0, nor is a text a blob. */
