@@ -107,7 +107,7 @@ export interface PoolOptions {
    */
   setup?: string;
   /**
-   * `'node:sqlite'`: Node's own SQLite, where that is 3.51.3 or newer; its errors are of the class
+   * `'node:sqlite'`: Node's own SQLite (Node.js 24 or newer, SQLite 3.51.3 or newer); its errors are of the class
    * `SqliteError` of this package. Else the name of a module compatible with better-sqlite3. A
    * process uses one library for a file: another is refused with POOL_OPTIONS while it is open.
    * Default: `'better-sqlite3'`.

@@ -8,7 +8,7 @@ import {
   SqliteError,
 } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { whyNotNode } from '../src/threads/node-sqlite.js';
+import { whyNotHere } from '../src/threads/node-sqlite.js';
 import { runScript } from './support/child.ts';
 import { ENDLESS, isHooked } from './support/endless.ts';
 import {
@@ -22,7 +22,7 @@ import {
 import { inline } from './support/inline.ts';
 import { fileOf } from './support/observer.ts';
 
-const tooOld = whyNotNode(process.versions.sqlite);
+const tooOld = whyNotHere();
 if (tooOld !== undefined) console.log(`node:sqlite is not tried: ${tooOld}`);
 
 const NODE: PoolOptions = { driver: 'node:sqlite' };
@@ -229,7 +229,9 @@ test('where Node.js has no SQLite, the option is refused at once, and nothing el
     { flags: ['--no-experimental-sqlite'] },
   );
   expect(ended).toMatchObject({ code: 0, stderr: '' });
-  expect(ended.stdout).toContain(`POOL_OPTIONS option 'driver': 'node:sqlite' needs SQLite 3.51.3`);
+  expect(ended.stdout).toContain(
+    `POOL_OPTIONS option 'driver': 'node:sqlite' needs Node.js 24 or newer`,
+  );
   expect(ended.stdout).toContain(`${process.version}, which has no node:sqlite`);
   expect(ended.stdout).toContain('{ one: 1 }');
 });

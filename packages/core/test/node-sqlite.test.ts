@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import type BetterSqlite3 from 'better-sqlite3';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { nodeLibrary, whyNotNode } from '../src/threads/node-sqlite.js';
+import { nodeLibrary, whyNotHere, whyNotNode } from '../src/threads/node-sqlite.js';
 import { Reference } from './support/reference.ts';
 
-const tooOld = whyNotNode(process.versions.sqlite);
+const tooOld = whyNotHere();
 if (tooOld !== undefined) console.log(`node:sqlite is not tried: ${tooOld}`);
 
 const TABLES = `
@@ -378,10 +378,12 @@ describe.skipIf(tooOld !== undefined)('node:sqlite in the shape of better-sqlite
 
 test('a Node.js without it, or with an old SQLite, is told so with the way out', () => {
   for (const version of [undefined, '3.51.2', '3.50.9', '2.99.0']) {
-    const why = whyNotNode(version);
+    const why = whyNotNode(version, true);
     expect(why).toContain(process.version);
     expect(why).toContain(version ?? 'has no node:sqlite');
     expect(why).toContain('better-sqlite3');
   }
-  for (const version of ['3.51.3', '3.52.0', '4.0.0']) expect(whyNotNode(version)).toBeUndefined();
+  for (const version of ['3.51.3', '3.52.0', '4.0.0'])
+    expect(whyNotNode(version, true)).toBeUndefined();
+  expect(whyNotNode('3.53.4', false)).toContain('texts at zero characters');
 });

@@ -22,24 +22,44 @@ type NodeSqlite = typeof import('node:sqlite');
  */
 function nodeSqlite(): NodeSqlite {
   const found = process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined;
-  const why = whyNotNode(found === undefined ? undefined : process.versions.sqlite);
+  const why = whyNotNode(
+    found === undefined ? undefined : process.versions.sqlite,
+    found !== undefined && 'enableDefensive' in found.DatabaseSync.prototype,
+  );
   if (why !== undefined) throw new PoolError('POOL_OPTIONS', why);
   return found as NodeSqlite;
 }
 
-/** Why the driver cannot be used with a Node.js of this SQLite, or of none. */
-export function whyNotNode(version: string | undefined): string | undefined {
+/** Why the driver cannot be used here; undefined where it can. */
+export function whyNotHere(): string | undefined {
+  try {
+    nodeSqlite();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/**
+ * Why the driver cannot be used with a Node.js of this SQLite, or of none.
+ *
+ * @param isWhole whether its `node:sqlite` is that of Node.js 24 or newer: the one of Node.js 22 cuts
+ * texts at a zero character, and stores NULL for an empty blob.
+ */
+export function whyNotNode(version: string | undefined, isWhole: boolean): string | undefined {
   const has =
     version === undefined
       ? 'which has no node:sqlite'
       : isOlder(version)
         ? `whose SQLite ${version} can corrupt a WAL database that two connections write and checkpoint`
-        : undefined;
+        : isWhole
+          ? undefined
+          : 'whose node:sqlite cuts texts at zero characters and stores NULL for empty blobs';
   if (has === undefined) return undefined;
   return (
-    `option 'driver': 'node:sqlite' needs SQLite ${OLDEST_SQLITE}, and this is Node.js ` +
-    `${process.version}, ${has}; use a newer Node.js, or the default driver, better-sqlite3, which ` +
-    'brings a SQLite of its own'
+    `option 'driver': 'node:sqlite' needs Node.js 24 or newer with SQLite ${OLDEST_SQLITE}, and this is ` +
+    `Node.js ${process.version}, ${has}; use a newer Node.js, or the default driver, better-sqlite3, ` +
+    'which brings a SQLite of its own'
   );
 }
 
