@@ -26,8 +26,6 @@ export interface ReplicaHost {
   turn(message: unknown): Promise<void>;
   /** A checked copy of the file as it is now, made off the calling thread. */
   backup(target: string, options?: BackupOptions): Promise<BackupResult>;
-  /** The pool cannot go on: everything is refused with this error from now on. */
-  fail(error: Error): void;
 }
 
 /** One file's part of a store. */

@@ -19,7 +19,6 @@ export function newReplica(database: Database): Replica | undefined {
       if (database.backups === undefined) throw new PoolError('POOL_CLOSED', 'the pool is closed');
       return database.backups.backup(target, options);
     },
-    fail: (error) => database.fail(error),
   });
 }
 

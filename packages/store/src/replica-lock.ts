@@ -11,7 +11,14 @@ export class ReplicaLock {
   /** @throws PoolError POOL_IN_USE */
   constructor(file: string) {
     const { DatabaseSync: Database } = process.getBuiltinModule('node:sqlite');
-    this.#db = new Database(`${file}.lock`, { timeout: 0 });
+    try {
+      this.#db = new Database(`${file}.lock`, { timeout: 0 });
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new PoolError('POOL_STORE', `cannot make ${file}.lock, beside the replica: ${why}`, {
+        cause: error,
+      });
+    }
     try {
       this.#db.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE');
     } catch (error) {

@@ -48,6 +48,8 @@ export class FileReplica implements Replica {
   #asked: Promise<unknown> = Promise.resolve();
   /** The gate's version of SQLite. */
   #sqlite = '';
+  /** The last entry that is certainly in the file: the gate has said so since, or kept silent where it would not. */
+  #position = 0;
   /** What was read of the log and has not been asked for. */
   #ahead: { from: number; read: Entries } | undefined;
   /** Where the file was, and what was put in its place, when it was quarantined last. */
@@ -176,7 +178,7 @@ export class FileReplica implements Replica {
     const answer = await this.#parts.committer.commit(question);
     const stats = this.#stats;
     if (answer.type === 'stored') {
-      stats.position = question.position.number + 1;
+      this.#isAt({ number: question.position.number + 1, token: question.token });
       stats.committed++;
       stats.seenAt = Date.now();
       this.#parts.snapshots.committed(stats.position);
@@ -197,7 +199,7 @@ export class FileReplica implements Replica {
     }
     for (const entry of entries) this.#checkVersion(entry);
     this.#stats.applied += entries.length;
-    this.#stats.position += entries.length;
+    this.#stats.position = position.number + entries.length;
     if (end === 'gap') this.#stats.seenAt = Date.now();
     const again = attempt <= this.#host.retries && !this.#parts.hurry.signal.aborted;
     return { type: 'entries', entries, more: end !== 'gap', again };
@@ -268,6 +270,7 @@ export class FileReplica implements Replica {
   }
 
   #isAt({ number }: Position): void {
+    this.#position = number;
     this.#stats.position = number;
   }
 
@@ -285,11 +288,13 @@ export class FileReplica implements Replica {
   async #followLog(): Promise<void> {
     try {
       for (;;) {
-        const from = this.#stats.position + 1;
+        const from = this.#position + 1;
         const read = await this.#read(from);
         if (read.entries.length === 0 && read.end === 'gap') break;
         this.#ahead = { from, read };
         await this.#host.turn({ type: 'pull' } satisfies TurnMessage);
+        // It has applied all that it was handed, or it would have said so.
+        this.#position = this.#stats.position;
         if (read.end === 'gap') break;
       }
       this.#stats.seenAt = Date.now();

@@ -88,6 +88,8 @@ test('an entry that is damaged stops those who must read it, with its number, an
   await expect(reader.refresh()).rejects.toMatchObject({
     ...{ code: 'POOL_STORE', message: expect.stringContaining('log entry 4') },
   });
+  // It does not get over it by asking again.
+  await expect(reader.refresh()).rejects.toMatchObject({ code: 'POOL_STORE' });
   expect(await rows(reader)).toHaveLength(2);
   await insert(writer, 'four');
   expect(await rows(writer)).toHaveLength(4);

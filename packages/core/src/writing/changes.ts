@@ -113,7 +113,7 @@ export class Changes {
 
 /** Tables of the pool's and of SQLite's own. */
 function isInternal([schema, name]: ChangedTable): boolean {
-  return schema === 'temp' || name.startsWith('sqlite_') || name === 'poolite_ledger';
+  return schema === 'temp' || /^(sqlite_|poolite_(ledger|replica|requests)$)/.test(name);
 }
 
 /** A table's name, as messages tell it. */
