@@ -158,7 +158,7 @@ export class WriterThread {
     return this.#openGate({
       writer: connection.db.native,
       open: () => {
-        const another = new Connection(options, 'write', 0);
+        const another = new Connection(options, 'write', options.busyTimeout);
         another.configure(this.#setup);
         const native = another.db.native as { enableDefensive?(on: boolean): void };
         native.enableDefensive?.(false);
