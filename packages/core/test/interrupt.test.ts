@@ -216,7 +216,7 @@ describe('without the extension', () => {
   test('it ends when its statement does', async () => {
     const pool = openPool(freshFile(), { hooks: 'off', readers: 1 });
     await pool.ready();
-    const seconds = ENDLESS.replace('3000000000', '20000000');
+    const seconds = ENDLESS.replace('3000000000', '10000000');
     expect(await outcome(pool.get(seconds, [], { timeout: 20 }))).toBe('POOL_TIMEOUT');
     expect(await pool.get('SELECT 1 AS n')).toEqual({ n: 1 });
     await expect.poll(() => pool.stats().threadsRetired, { timeout: 90_000 }).toBe(1);
