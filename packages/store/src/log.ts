@@ -1,4 +1,4 @@
-import { type Bucket, MOST_KEYS } from './bucket.js';
+import { type Bucket, BucketError, MOST_KEYS } from './bucket.js';
 import {
   type Entry,
   encodeEntry,
@@ -12,6 +12,8 @@ import { entryKey, LOG, numberOf, SNAPSHOTS } from './keys.js';
 
 /** Requests for entries under way at once. */
 const AT_ONCE = 32;
+/** How often a segment is sent where it is not known whether it arrived. */
+const SEGMENT_TRIES = 3;
 /** Bytes of entries that are in memory at once, but for the last. */
 const MOST_GATHERED = 64 * 1024 * 1024;
 
@@ -27,13 +29,15 @@ export interface Entries {
 
 /**
  * The log in a bucket. Entries are created, each once, and read; their numbers have no gaps. It
- * keeps nothing in memory, and repeats no request. Errors are the bucket's, and DamagedError where
+ * keeps nothing in memory, and repeats no request but that for a segment. Errors are the bucket's, and DamagedError where
  * what is there is no entry.
  */
 export class Log {
   readonly bucket: Bucket;
   /** What was made of entries that are to be created: a second try sends the same bytes. */
   readonly #made = new WeakMap<Entry, Promise<Uint8Array>>();
+  /** Entries that a request may have stored, or may store yet. */
+  readonly #inDoubt = new WeakSet<Entry>();
 
   constructor(bucket: Bucket) {
     this.bucket = bucket;
@@ -97,17 +101,39 @@ export class Log {
   /**
    * Stores an entry where there is none yet, and before it what is too large for it. The same
    * object may be created again where it is not known what became of it: the bytes are the same.
-   * `'exists'` does not say whose it is: `tokenAt` does.
+   * `'exists'` does not say whose it is: `tokenAt` does. A BucketError is definite where no request
+   * for this entry, of this call or of one before, can have stored it or still do so.
    */
   async create(entry: Entry): Promise<'created' | 'exists'> {
     let made = this.#made.get(entry);
     if (made === undefined) {
-      made = encodeEntry(entry, (key, body) => this.bucket.put(key, body));
+      made = encodeEntry(entry, (key, body) => this.#putSegment(key, body));
       this.#made.set(entry, made);
       // Segments that could not be stored are made anew.
       made.catch(() => this.#made.delete(entry));
     }
-    return this.bucket.create(entryKey(entry.number), await made);
+    const body = await made;
+    try {
+      return await this.bucket.create(entryKey(entry.number), body);
+    } catch (error) {
+      if (!BucketError.is(error)) throw error;
+      if (!error.definite) this.#inDoubt.add(entry);
+      if (!this.#inDoubt.has(entry)) throw error;
+      throw new BucketError(error.message, { definite: false, cause: error.cause });
+    }
+  }
+
+  /** Whatever becomes of a segment: without its entry, which is sent after it, it is nothing. */
+  async #putSegment(key: string, body: Uint8Array): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.bucket.put(key, body);
+      } catch (error) {
+        if (!BucketError.is(error)) throw error;
+        if (!error.definite && attempt < SEGMENT_TRIES) continue;
+        throw new BucketError(error.message, { definite: true, cause: error.cause });
+      }
+    }
   }
 
   /** The number of the last entry, 0 where there is none; `from` is one that there is, or 0. */

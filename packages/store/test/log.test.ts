@@ -91,6 +91,34 @@ test('segments that could not be stored are stored by the next try', async () =>
   expect(await log.read(1)).toEqual(entry);
 });
 
+test('a segment of which nobody knows is sent again; without it, no entry certainly is', async () => {
+  const { log, bucket } = await logOf(0);
+  const entry = entryOf(1, { parts: large(300_000) });
+  bucket.faults = {
+    decide: (operation, _key, count) =>
+      operation === 'put' && count < 3 ? 'lost reply' : undefined,
+  };
+  expect(await log.create(entry)).toBe('created');
+  expect(bucket.count('put')).toBe(3);
+  expect(await bucket.list('segments/')).toHaveLength(1);
+  bucket.faults = { decide: (operation) => (operation === 'put' ? 'lost reply' : undefined) };
+  const second = entryOf(2, { parts: large(300_000) });
+  await expect(log.create(second)).rejects.toMatchObject({ name: 'BucketError', definite: true });
+  expect(await log.tokenAt(2)).toBeUndefined();
+});
+
+test('an entry that is refused after it was sent in vain may still arrive', async () => {
+  const { log, bucket } = await logOf(0);
+  const [entry, other] = [entryOf(1), entryOf(1)];
+  bucket.faults = { decide: (_operation, _key, count) => (count === 1 ? 'late' : 'refused') };
+  await expect(log.create(entry)).rejects.toMatchObject({ definite: false });
+  await expect(log.create(entry)).rejects.toMatchObject({ name: 'BucketError', definite: false });
+  await expect(log.create(other)).rejects.toMatchObject({ definite: true });
+  bucket.faults = {};
+  await bucket.land();
+  expect(await log.tokenAt(1)).toBe(entry.token);
+});
+
 test('a reply that is lost leaves an entry of which the token tells whose it is', async () => {
   const { log, bucket } = await logOf(0);
   const entry = entryOf(1);

@@ -1,4 +1,5 @@
-import { type Bucket, BucketError } from '../../src/bucket.js';
+// The built package: programs that are started by themselves have it too.
+import { type Bucket, BucketError } from '@poolite/store';
 
 /** What a bucket is asked. */
 export type Operation = 'get' | 'create' | 'put' | 'list' | 'remove';
