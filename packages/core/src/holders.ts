@@ -175,22 +175,21 @@ export class Holders {
     return database.limits.keep(options, sql, start, giveUp);
   }
 
-  /** The writer for a lease, again where its last commit gave it up. */
-  holdWriter(kind: TurnKind, options: LeaseOptions, revocable: Revocable): Promise<WriterHolder> {
-    const limit = this.#limitOf(options);
-    return this.#acquire(kind, options, { limit, opener: openedHere() }, revocable);
+  /** The writer for a lease: at first, and again where its last commit gave it up. */
+  writerFor(lease: WriteLease, options: LeaseOptions): void {
+    const asked = { limit: this.#limitOf(options), opener: openedHere() };
+    const refused = (error: unknown) => lease.refused(error);
+    this.#request('lease', options, asked, lease, (holder) => lease.arrived(holder), refused);
   }
 
   async #writeLease(options: LeaseOptions): Promise<Lease> {
     this.#refuseSelfWait("lease('write')");
-    const opener = openedHere();
-    let lease: WriteLease | undefined;
-    const revocable = { revoke: (error: Error) => lease?.revoke(error) };
-    const limit = this.#limitOf(options);
+    checkLimits(options);
     const holding = newHolding(this.#database, 'write lease');
     if (options.enter === true) enterHolding(holding);
-    const turn = this.#acquire('lease', options, { limit, opener }, revocable);
-    lease = new WriteLease(this.#database, this, await granted(holding, turn), options, holding);
+    const lease = new WriteLease(this.#database, this, options, holding);
+    if (options.early === true) lease.ask();
+    else await granted(holding, lease.acquire());
     return lease;
   }
 

@@ -5,6 +5,7 @@ import { type Channel, Held } from './held.js';
 import type { Holders } from './holders.js';
 import type { ReadSession } from './reading/session.js';
 import type { Statement } from './statements/catalogue.js';
+import type { BeginBehavior } from './statements/classify.js';
 import type { LeaseOptions, Lease as PublicLease } from './surface.js';
 import { Method } from './threads/protocol.js';
 import type { WriterHolder } from './writing/holder.js';
@@ -107,60 +108,96 @@ export class ReadLease extends BaseLease {
   }
 }
 
+/** A promise of the writer, and its ends. */
+interface Waiting {
+  promise: Promise<WriterHolder>;
+  resolve(holder: WriterHolder): void;
+  reject(error: unknown): void;
+}
+
+function waiting(): Waiting {
+  const ends = {} as Waiting;
+  ends.promise = new Promise((resolve, reject) => {
+    ends.resolve = resolve;
+    ends.reject = reject;
+  });
+  return ends;
+}
+
 /** The writer until it is released. */
 export class WriteLease extends BaseLease {
   readonly access = 'write';
   readonly #options: LeaseOptions;
   readonly #holders: Holders;
-  /** Undefined between a commit that others may share and the next statement. */
+  /** Undefined before it arrives, and between a commit that others may share and the next statement. */
   #holder: WriterHolder | undefined;
-  #acquiring: Promise<WriterHolder> | undefined;
+  /** Whether the writer was asked for and has not come. */
+  #asked = false;
+  /** Who waits for it here. */
+  #waiting: Waiting | undefined;
   /** Whether its first statement was a BEGIN: then its COMMIT may end the turn. */
   #first: 'begin' | 'other' | undefined;
   /** Whether it began a transaction that nobody has ended. */
   #begun = false;
+  /** What it began before the writer was there: the next statement does so in fact. */
+  #toBegin: BeginBehavior | undefined;
 
-  constructor(
-    database: Database,
-    holders: Holders,
-    holder: WriterHolder,
-    options: LeaseOptions,
-    holding: Holding,
-  ) {
+  constructor(database: Database, holders: Holders, options: LeaseOptions, holding: Holding) {
     super(database, holding);
     this.#holders = holders;
-    this.#holder = holder;
     this.#options = options;
   }
 
   get inTransaction(): boolean {
-    return this.#holder?.inTransaction ?? false;
+    return this.#toBegin !== undefined || (this.#holder?.inTransaction ?? false);
   }
 
   protected channel(sql: string): Channel | Promise<Channel> {
     this.check(sql);
     this.#first ??= 'other';
-    return this.#holder ?? this.#acquire();
+    return this.#holder ?? this.acquire();
   }
 
-  #acquire(): Promise<WriterHolder> {
-    this.#acquiring ??= this.#acquireAgain();
-    return this.#acquiring;
+  /** Asks for the writer, where that was not done. */
+  ask(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#holders.writerFor(this, this.#options);
   }
 
-  async #acquireAgain(): Promise<WriterHolder> {
-    try {
-      const holder = await this.#holders.holdWriter('lease', this.#options, this);
-      if (this.over !== undefined) {
-        holder.leave();
-        throw this.over === released ? new PoolError(released.code, released.message) : this.over;
-      }
-      this.#holder = holder;
-      this.#first = undefined;
-      return holder;
-    } finally {
-      this.#acquiring = undefined;
+  /** Resolves when the writer is there; what is sent in the same tick travels at once. */
+  acquire(): Promise<WriterHolder> {
+    this.#waiting ??= waiting();
+    const { promise } = this.#waiting;
+    this.ask();
+    return promise;
+  }
+
+  /** The writer is there. */
+  arrived(holder: WriterHolder): void {
+    this.#asked = false;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (this.over !== undefined) {
+      holder.leave();
+      const error = this.over;
+      waiting?.reject(error === released ? new PoolError(released.code, released.message) : error);
+      return;
     }
+    this.#holder = holder;
+    if (this.#toBegin !== undefined) {
+      holder.begin(this.#toBegin);
+      this.#toBegin = undefined;
+    }
+    waiting?.resolve(holder);
+  }
+
+  /** The writer is not to be had. */
+  refused(error: unknown): void {
+    this.#asked = false;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.reject(error);
   }
 
   /** BEGIN travels with the statement behind it, and COMMIT may be shared with others. */
@@ -174,6 +211,12 @@ export class WriteLease extends BaseLease {
         ? { changes: 0, lastInsertRowid: 0 }
         : { rows: [], changes: 0, lastInsertRowid: 0 };
     if (kind === 'begin') return this.#begin(behavior ?? 'deferred', statement, method, nothing);
+    if (this.#toBegin !== undefined) {
+      // Nothing ran in it: there is nothing to end.
+      this.#toBegin = undefined;
+      this.#begun = false;
+      return Promise.resolve(nothing);
+    }
     const holder = this.#holder;
     if (holder === undefined || !holder.inTransaction) {
       if (!this.#begun || kind !== 'rollback') return undefined;
@@ -184,7 +227,10 @@ export class WriteLease extends BaseLease {
       return holder.rollback(false).then(() => nothing);
     }
     const leave = kind === 'commit' && this.#first === 'begin';
-    if (leave) this.#holder = undefined;
+    if (leave) {
+      this.#holder = undefined;
+      this.#first = undefined;
+    }
     const ended = kind === 'commit' ? holder.commit(leave) : holder.rollback(false);
     return ended.then(() => {
       this.#begun = false;
@@ -193,12 +239,19 @@ export class WriteLease extends BaseLease {
   }
 
   async #begin(
-    behavior: 'deferred' | 'immediate' | 'exclusive',
+    behavior: BeginBehavior,
     statement: Statement,
     method: Method,
     nothing: unknown,
   ): Promise<unknown> {
-    const holder = this.#holder ?? (await this.#acquire());
+    if (this.#holder === undefined && this.#options.early === true && this.#toBegin === undefined) {
+      this.#first ??= 'begin';
+      this.#begun = true;
+      this.#toBegin = behavior;
+      this.ask();
+      return nothing;
+    }
+    const holder = this.#holder ?? (await this.acquire());
     // SQLite has its own word for a transaction within a transaction.
     if (holder.inTransaction) return holder.execute(statement, method, undefined);
     this.#first ??= 'begin';

@@ -94,6 +94,13 @@ export interface LeaseOptions extends SnapshotOptions {
    * entered later. Default: false.
    */
   enter?: boolean | undefined;
+  /**
+   * Hands out a lease of the writer at once, which has asked for the writer and may still wait for it:
+   * a BEGIN is done at once then, and the first other statement waits, begins, and runs. So the
+   * statement is ready when the writer is. Where the writer is not to be had, that statement fails,
+   * and the next one asks again. Default: false.
+   */
+  early?: boolean | undefined;
 }
 
 /** One statement of a batch. */

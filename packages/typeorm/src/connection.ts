@@ -2,6 +2,7 @@ import { type LeaseOptions, type Params, PoolError } from '@poolite/core';
 import type { ReplicationMode } from 'typeorm/driver/types/ReplicationMode.js';
 import type { QueryResult } from 'typeorm/query-runner/QueryResult.js';
 import type { PooliteDriver } from './driver.js';
+import { boundInsert } from './inserts.js';
 import { rowsResult, toResult } from './result.js';
 import { asksBusyTimeout, type Route, routeOf } from './route.js';
 import { Session } from './session.js';
@@ -39,7 +40,14 @@ export class RunnerConnection {
     this.#session?.lease.enter();
   }
 
-  async execute(sql: string, params: Params | undefined): Promise<QueryResult> {
+  execute(sql: string, params: Params | undefined): Promise<QueryResult> {
+    const bound = boundInsert(sql, params);
+    return bound === undefined
+      ? this.#execute(sql, params)
+      : this.#execute(bound.sql, bound.params);
+  }
+
+  async #execute(sql: string, params: Params | undefined): Promise<QueryResult> {
     const route = routeOf(sql);
     if (route.refusal !== undefined) {
       throw new PoolError('POOL_MISUSE', `${sql.trim()}: ${route.refusal}`);
@@ -55,7 +63,7 @@ export class RunnerConnection {
       return toResult(route, await session.run(route, sql, params));
     } finally {
       this.#running--;
-      await this.#settle();
+      if (!this.#isSettled) await this.#settle();
     }
   }
 
@@ -100,7 +108,7 @@ export class RunnerConnection {
       await work();
     } finally {
       this.#pins--;
-      await this.#settle();
+      if (!this.#isSettled) await this.#settle();
     }
   }
 
@@ -157,6 +165,11 @@ export class RunnerConnection {
 
   get #isBusy(): boolean {
     return this.#released || this.#running > 0 || this.#pins > 0;
+  }
+
+  /** Whether the connection is certainly not to be given back yet: it has a transaction open. */
+  get #isSettled(): boolean {
+    return this.#isBusy || this.#session?.isInTransaction === true;
   }
 
   /** Gives the connection back where nothing needs it any more. */

@@ -1,6 +1,11 @@
 import type { ReadStream } from 'node:fs';
 import type { Pool } from '@poolite/core';
-import { type EntityManager, QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
+import {
+  type EntityManager,
+  type ObjectLiteral,
+  QueryFailedError,
+  QueryRunnerAlreadyReleasedError,
+} from 'typeorm';
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
 import type { IsolationLevel } from 'typeorm/driver/types/IsolationLevel.js';
 import type { ReplicationMode } from 'typeorm/driver/types/ReplicationMode.js';
@@ -13,16 +18,34 @@ import { inTypeOrmsWords } from './errors.js';
 import { normalized, toParams } from './params.js';
 import { readableOf } from './stream.js';
 
+const DATA = Symbol('data');
+
 /** What TypeORM runs its queries with: as many as there are callers, each on its own. */
 export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
   /** The driver that made it. */
   declare driver: PooliteDriver;
   #manager: EntityManager | undefined;
+  /** The runner's data: TypeORM's constructor sets it before private fields are there. */
+  declare [DATA]: ObjectLiteral;
   readonly #connection: RunnerConnection;
+  /** Whether TypeORM made it for one call of save or remove. */
+  #isPersisting = false;
   /** Whether nobody can have awaited anything since it was made. */
   #isNew = true;
 
   static {
+    // TypeORM's own save and remove ask for it in the tick in which they make their runner, and begin
+    // their transaction later. Nobody else's code runs between its begin and its first statement.
+    Object.defineProperty(PooliteQueryRunner.prototype, 'data', {
+      configurable: true,
+      get(this: PooliteQueryRunner) {
+        this.#isPersisting ||= this.#isNew;
+        return this[DATA];
+      },
+      set(this: PooliteQueryRunner, data: ObjectLiteral) {
+        this[DATA] = data;
+      },
+    });
     // Whoever asks for it inside a transaction goes on inside that transaction: the callback of
     // `transaction`, and whoever uses the query runner itself. Not so whoever called `transaction`
     // and goes on beside it.
@@ -74,10 +97,10 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
   ): Promise<any> {
     this.#connection.enter();
     const values = this.#checked(parameters);
-    const broadcasterResult = new BroadcasterResult();
-    const { logger, options } = this.driver.dataSource;
+    const { logger, options, subscribers } = this.driver.dataSource;
     logger.logQuery(query, values, this);
-    await this.broadcaster.broadcast('BeforeQuery', query, values);
+    const broadcasterResult = subscribers.length > 0 ? new BroadcasterResult() : undefined;
+    if (broadcasterResult) await this.broadcaster.broadcast('BeforeQuery', query, values);
     const startedAt = Date.now();
     try {
       const result = await this.#connection.execute(query, toParams(values));
@@ -94,7 +117,7 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
       this.#broadcastAfter(broadcasterResult, query, values, { error });
       throw new QueryFailedError(query, values, error);
     } finally {
-      await broadcasterResult.wait();
+      if (broadcasterResult) await broadcasterResult.wait();
     }
   }
 
@@ -119,7 +142,11 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
     const outermost = this.transactionDepth === 0;
     // What is entered now stays entered for the caller. Where the runner is as old as the call,
     // that may be someone who goes on beside the transaction: see `manager`.
-    if (outermost && !this.#isNew) this.#connection.hold({ enter: true }).catch(() => {});
+    if (outermost && !this.#isNew) {
+      // To wait for the writer with the statement at hand, not before it is made, is what lets many
+      // transactions follow one another closely. Where somebody's own code comes first, it has the writer.
+      this.#connection.hold({ enter: true, early: this.#isPersisting }).catch(() => {});
+    }
     return this.#connection.pinned(async () => {
       try {
         await super.startTransaction(isolationLevel);
@@ -161,11 +188,12 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
   }
 
   #broadcastAfter(
-    broadcasterResult: BroadcasterResult,
+    broadcasterResult: BroadcasterResult | undefined,
     query: string,
     values: unknown[],
     outcome: { result: QueryResult; took: number } | { error: Error },
   ): void {
+    if (broadcasterResult === undefined) return;
     const [succeeded, took, raw, error] =
       'error' in outcome
         ? [false, undefined, undefined, outcome.error]

@@ -325,6 +325,41 @@ describe('a transaction of a query runner', () => {
     expect(await names(source)).toEqual(['after']);
   });
 
+  test('that somebody else wrote begins when it has the writer, and no earlier', async () => {
+    const source = await openSource({}, NO_LIMITS);
+    let running = 0;
+    await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        source.transaction(async (manager) => {
+          expect(++running).toBe(1);
+          await null;
+          await manager.save(Account, account(`${n}`));
+          running--;
+        }),
+      ),
+    );
+    expect(await names(source)).toHaveLength(20);
+  });
+
+  test("of a save that cannot have the writer in time stores nothing, nor keeps it from others'", async () => {
+    const source = await openSource({}, { readers: 1, acquireTimeout: 30 });
+    const held = step();
+    const goOn = step();
+    const holding = source.transaction(async (manager) => {
+      await manager.save(Account, account('first'));
+      held.reach();
+      await goOn.reached;
+    });
+    await held.reached;
+    const late = account('late');
+    expect(await outcome(source.getRepository(Account).save(late))).toBe('POOL_TIMEOUT');
+    expect(late).not.toHaveProperty('id');
+    goOn.reach();
+    await holding;
+    await source.getRepository(Account).save(account('second'));
+    expect(await names(source)).toEqual(['first', 'second']);
+  });
+
   test('that cannot have the writer in time is not begun', async () => {
     const source = await openSource({}, { readers: 1, acquireTimeout: 30 });
     const other = source.createQueryRunner();

@@ -35,9 +35,18 @@ const SMALL: ReadonlySet<Message['type']> = new Set<Message['type']>([
   ...(['shape', 'held', 'chunk', 'done', 'changed'] as const),
 ]);
 
-/** Whether all of these values are the same once they were written as JSON and read. */
-function areTexts(words: Words): boolean {
-  if (words.length > MOST_WORDS) return false;
+/** What precedes a text in which a bigint is written as `[number]`: no word is a list otherwise. */
+const WITH_BIGINTS = ' ';
+const WITH_BIGINTS_BYTE = 0x20;
+
+/** How words are written as JSON: as they are, with their bigints marked, or not at all. */
+const As = { not: 0, marked: 1, theyAre: 2 } as const;
+type As = (typeof As)[keyof typeof As];
+
+/** How all of these values are the same once they were written as JSON and read. */
+function howWritten(words: Words): As {
+  if (words.length > MOST_WORDS) return As.not;
+  let how: As = As.theyAre;
   let length = 0;
   for (let i = 0; i < words.length; i++) {
     const word = words[i];
@@ -47,24 +56,46 @@ function areTexts(words: Words): boolean {
         break;
       case 'number':
         // NaN and the infinite ones; and -0.
-        if (word - word !== 0 || (word === 0 && 1 / word < 0)) return false;
+        if (word - word !== 0 || (word === 0 && 1 / word < 0)) return As.not;
         break;
       case 'boolean':
         break;
+      case 'bigint':
+        if (!Number.isSafeInteger(Number(word))) return As.not;
+        how = As.marked;
+        break;
       default:
-        if (word !== null) return false;
+        if (word !== null) return As.not;
     }
   }
-  return length <= LONGEST;
+  return length <= LONGEST ? how : As.not;
 }
 
-function isSmall(messages: readonly Message[]): boolean {
+/** Messages as text, where they are small and JSON does not change them. */
+function written(messages: readonly Message[]): string | undefined {
+  let how: As = As.theyAre;
   for (let i = 0; i < messages.length; i++) {
     const message = messages[i] as Message;
-    if (!SMALL.has(message.type)) return false;
-    if ('words' in message && !areTexts(message.words)) return false;
+    if (!SMALL.has(message.type)) return undefined;
+    if (!('words' in message)) continue;
+    const those = howWritten(message.words);
+    if (those === As.not) return undefined;
+    if (those === As.marked) how = those;
   }
-  return true;
+  if (how === As.theyAre) return JSON.stringify(messages);
+  return WITH_BIGINTS + JSON.stringify(messages.map((message) => withWords(message, marked)));
+}
+
+function withWords(message: Message, change: (word: unknown) => unknown): Message {
+  return 'words' in message ? { ...message, words: message.words.map(change) } : message;
+}
+
+function marked(word: unknown): unknown {
+  return typeof word === 'bigint' ? [Number(word)] : word;
+}
+
+function unmarked(word: unknown): unknown {
+  return Array.isArray(word) ? BigInt(word[0] as number) : word;
 }
 
 /** Where the messages of one direction are put; both ends are given the same. */
@@ -106,9 +137,9 @@ export class Sender extends End {
       return false;
     }
     // What took the port and was not read yet was sent before.
-    if (Atomics.load(control, words.taken) !== this.#posted || !isSmall(messages)) return false;
-    const text = JSON.stringify(messages);
-    if (text.length > LONGEST) return false;
+    if (Atomics.load(control, words.taken) !== this.#posted) return false;
+    const text = written(messages);
+    if (text === undefined || text.length > LONGEST) return false;
     Atomics.store(control, words.bytes, this.mailbox.write(text));
     return true;
   }
@@ -163,7 +194,9 @@ export class Receiver<Received extends Message> extends End {
     const bytes = Atomics.load(this.control, this.words.bytes);
     if (bytes === 0) return undefined;
     const messages = JSON.parse(this.mailbox.toString('utf8', 0, bytes)) as Received[];
+    const isMarked = this.mailbox[0] === WITH_BIGINTS_BYTE;
     Atomics.store(this.control, this.words.bytes, 0);
-    return messages;
+    if (!isMarked) return messages;
+    return messages.map((message) => withWords(message, unmarked)) as Received[];
   }
 }
