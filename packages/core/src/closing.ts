@@ -32,14 +32,14 @@ export async function closeDatabase(
   oneShot: OneShot,
   { timeout = DEFAULT_TIMEOUT, force = false }: CloseOptions,
 ): Promise<void> {
-  if (database.state === 'failed' || database.state === 'closed') return;
+  if (database.state === 'failed' || database.state === 'closed') return database.released;
   if (force) database.replication?.dontPrepare();
   // A file that cannot be opened has nothing to close.
   const failed = await database.ready.then(
     () => false,
     () => true,
   );
-  if (failed) return;
+  if (failed) return database.released;
   const { checkpoints, backups } = database;
   database.state = 'closing';
   checkpoints?.stop();

@@ -65,6 +65,8 @@ export class Database {
   readonly replication: Replication | undefined;
   /** This machine's replica of a database that many write. */
   readonly replica: Replica | undefined;
+  /** Where it failed: resolves when the replica is another's to open. */
+  released: Promise<void> | undefined;
   readonly latency = { inline: new Latency(), read: new Latency(), write: new Latency() };
   readonly counts = { busyRetries: 0, threadsLost: 0, threadsRetired: 0, rerouted: 0, writes: 0 };
   readonly ready: Promise<void>;
@@ -201,10 +203,11 @@ export class Database {
     this.onFailed?.(error);
     this.backups?.stop(error);
     this.rejectAll(error);
-    void this.terminate();
+    this.replica?.stop(true);
+    const terminated = this.terminate();
+    if (this.replica !== undefined) this.released = terminated;
     this.onClosed?.();
     this.replication?.giveUp();
-    this.replica?.stop(true);
     this.ended();
   }
 
