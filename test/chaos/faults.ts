@@ -1,3 +1,4 @@
+import { STORE_FAULTS } from '../store/faults.ts';
 import { diskFull } from './disk-full.ts';
 import { history, sharedHistory } from './history.ts';
 import { ioFaults } from './io-faults.ts';
@@ -43,5 +44,6 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     run: (tries) => sharedHistory(4, tries),
   },
   model: { round: 'mix of commands', rounds: 500, run: model },
+  ...STORE_FAULTS,
   soak: { round: 'minute', rounds: 10, run: soak },
 };

@@ -1,0 +1,55 @@
+import { randomInt } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { type Era, live } from './era.ts';
+import { POINTS } from './harm.ts';
+import type { Network } from './network.ts';
+import type { Broken } from './variants.ts';
+
+/** `pnpm test:chaos store-…` does each of these for longer, and repeats what a seed began. */
+const SEED = Number(process.env.CHAOS_SEED ?? randomInt(1, 2 ** 31));
+
+/** In ms: it only ends what hangs. A machine may stand still for minutes. */
+const LIMIT = 900_000;
+
+async function lived(era: Omit<Era, 'seed'>): Promise<string[]> {
+  const { counts, wrong } = await live({ ...era, seed: SEED });
+  console.log(`CHAOS_SEED=${SEED} ${JSON.stringify(counts)}`);
+  return wrong;
+}
+
+type Row = [what: string, era: Omit<Era, 'seed'>];
+
+const SOUND: Row[] = [
+  ['killed at each point', { members: 4, points: POINTS, most: 10, stops: 3, snapshotEvery: 10 }],
+  ['cut off now and then', { members: 3, stops: 3, options: { network: 'dark', calls: 25 } }],
+];
+
+type Wrong = [broken: Broken, network: Network | undefined, era: Partial<Era>, found: RegExp];
+
+const ONE = { members: 1, callers: 1 };
+
+const WRONG: Wrong[] = [
+  ['no token compared', 'twice', ONE, /has failed, and is in the log/],
+  ['unknown taken for lost', 'deaf', ONE, /has failed, and is in the log/],
+  ['COMMIT before PUT', undefined, { callers: 1 }, /follows another entry|which never was/],
+  [
+    'position outside of the transaction',
+    undefined,
+    { ...ONE, points: ['after its COMMIT'], most: 4 },
+    /was unsound/,
+  ],
+  ['unconditional PUT', undefined, {}, /was acknowledged, and is not|does not follow/],
+];
+
+// What is tried at random is not tried again.
+describe.runIf(process.platform !== 'win32')('machines', { retry: 0, timeout: LIMIT }, () => {
+  test.each(SOUND)('that share a bucket lose and double nothing: %s', async (_, era) => {
+    expect(await lived(era)).toEqual([]);
+  });
+
+  test.each(WRONG)('are caught that do it wrong: %s', async (broken, network, era, found) => {
+    const options = { broken, calls: 20, ...(network === undefined ? {} : { network }) };
+    const wrong = await lived({ members: 2, options, ...era });
+    expect(wrong.join('\n')).toMatch(found);
+  });
+});
