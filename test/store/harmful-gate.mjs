@@ -35,9 +35,12 @@ export default function openGate(context) {
   const set = (position) => writer.prepare(SET).run(position.number, position.token);
   /** Where the position is to be once the transaction is over. */
   let next;
+  /** Whether what is committed has an entry in the log: else it has changed nothing. */
+  let proposed = false;
   const ask = (question, transfer) => {
     if (question.type !== 'propose') return context.ask(question, transfer);
     const { position, token } = question;
+    proposed = true;
     // Others see what may never be.
     if (broken === 'COMMIT before PUT') writer.exec('COMMIT; BEGIN IMMEDIATE');
     if (broken === 'position outside of the transaction') {
@@ -53,11 +56,13 @@ export default function openGate(context) {
   return {
     ...Object.fromEntries(bound),
     rolledBack: () => {
+      proposed = false;
       next = undefined;
       gate.rolledBack();
     },
     committed: () => {
-      deathAt('after its COMMIT');
+      if (proposed) deathAt('after its COMMIT');
+      proposed = false;
       if (next !== undefined) set(next);
       next = undefined;
       gate.committed();

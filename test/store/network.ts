@@ -16,8 +16,12 @@ export function badNetwork(network: Network, seed: number): Faults {
   if (typeof network === 'number') {
     return { seed, latency: { get: network, create: network, put: network, list: network } };
   }
-  if (network === 'twice') return { seed, chances: { create: { repeated: 0.4 } } };
-  if (network === 'deaf') return { seed, chances: { create: { 'lost reply': 0.4 } } };
+  const random = randomFrom(seed);
+  if (network === 'twice' || network === 'deaf') {
+    const fault = network === 'twice' ? 'repeated' : 'lost reply';
+    const isHit = (key: string) => key.startsWith('log/') && random() < 0.4;
+    return { seed, decide: (what, key) => (what === 'create' && isHit(key) ? fault : undefined) };
+  }
   const chances: Faults['chances'] = {
     create: { 'lost request': 0.03, 'lost reply': 0.05, late: 0.03, repeated: 0.05, refused: 0.01 },
     get: { 'lost request': 0.01, 'lost reply': 0.01 },
@@ -26,7 +30,6 @@ export function badNetwork(network: Network, seed: number): Faults {
   };
   const faults: Faults = { seed, chances, lateAfter: [1, 800] };
   if (network === 'bad') return faults;
-  const random = randomFrom(seed);
   let [from, to] = [performance.now() + random() * LIGHT, 0];
   to = from + random() * DARK;
   faults.decide = (operation) => {
