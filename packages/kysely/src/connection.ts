@@ -140,7 +140,10 @@ export class PooliteConnection implements DatabaseConnection {
     const session = await this.#hold({ enter: true, timeout: 0, acquireTimeout: 0 });
     // A lease that starts with BEGIN may be given up with its COMMIT: this one must last.
     await session.lease.get('SELECT 1');
-    this.#migration = new MigrationRun(session, await exclude(this.#pool.file));
+    // No other process has the replica of a store open, and other machines no lock here would stop.
+    const isReplica = this.#pool.stats().replica !== undefined;
+    const unlock = isReplica ? async () => {} : await exclude(this.#pool.file);
+    this.#migration = new MigrationRun(session, unlock);
   }
 
   async endMigrating(): Promise<void> {

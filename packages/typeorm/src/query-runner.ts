@@ -5,6 +5,8 @@ import {
   type ObjectLiteral,
   QueryFailedError,
   QueryRunnerAlreadyReleasedError,
+  type Table,
+  TableColumn,
 } from 'typeorm';
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
 import type { IsolationLevel } from 'typeorm/driver/types/IsolationLevel.js';
@@ -20,6 +22,9 @@ import { readableOf } from './stream.js';
 
 const DATA = Symbol('data');
 
+/** TypeORM's way to clear a database names all tables that there are. */
+const OWN_TABLES = /^DROP TABLE "poolite_(replica|requests)";$/;
+
 /** What TypeORM runs its queries with: as many as there are callers, each on its own. */
 export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
   /** The driver that made it. */
@@ -32,6 +37,7 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
   #isPersisting = false;
   /** Whether nobody can have awaited anything since it was made. */
   #isNew = true;
+  #isClearing = false;
 
   static {
     // TypeORM's own save and remove ask for it in the tick in which they make their runner, and begin
@@ -95,6 +101,7 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
     useStructuredResult = false,
     // biome-ignore lint/suspicious/noExplicitAny: the types are TypeORM's own
   ): Promise<any> {
+    if (this.#isClearing && OWN_TABLES.test(query)) return [];
     this.#connection.enter();
     const values = this.#checked(parameters);
     const { logger, options, subscribers } = this.driver.dataSource;
@@ -170,6 +177,40 @@ export class PooliteQueryRunner extends BetterSqlite3QueryRunner {
   /** Turns foreign keys on again: inside a transaction, when that has ended. */
   override afterMigration(): Promise<void> {
     return this.#connection.endMigration();
+  }
+
+  /**
+   * As TypeORM's own, with two differences in the tables that it makes for itself: that of views and generated columns
+   * gets a primary key, which a pool with a store needs; and where another process or machine was faster to make one
+   * of them, it is the one.
+   */
+  override async createTable(
+    table: Table,
+    ifNotExists?: boolean,
+    createForeignKeys?: boolean,
+    createIndices?: boolean,
+  ): Promise<void> {
+    const metadataTable = this.getTypeormMetadataTableName();
+    if (table.name === metadataTable && table.primaryColumns.length === 0) {
+      table.addColumn(new TableColumn({ name: 'id', type: 'integer', isPrimary: true }));
+    }
+    try {
+      await super.createTable(table, ifNotExists, createForeignKeys, createIndices);
+    } catch (error) {
+      const { migrationsTableName = 'migrations' } = this.driver.dataSource.options;
+      const isOwn = table.name === metadataTable || table.name === migrationsTableName;
+      if (!isOwn || !(await this.hasTable(table))) throw error;
+    }
+  }
+
+  /** Drops all tables and views, but for those in which a pool with a store keeps its place in the log. */
+  override async clearDatabase(database?: string): Promise<void> {
+    this.#isClearing = true;
+    try {
+      await super.clearDatabase(database);
+    } finally {
+      this.#isClearing = false;
+    }
   }
 
   /** What a PRAGMA tells of a table, on the runner's own connection. */
