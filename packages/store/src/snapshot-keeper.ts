@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { ReplicaHost } from '@poolite/core';
 import { collect } from './collection.js';
+import { DamagedError, FormatError } from './envelope.js';
 import type { Log } from './log.js';
 import { headOf } from './place.js';
 import { fetchSnapshot, storeSnapshot } from './snapshots.js';
@@ -31,16 +32,30 @@ export class SnapshotKeeper {
     this.#every = every;
   }
 
-  /** Fetches the newest snapshot into a file; its number, or 0 where there is none. */
+  /**
+   * Fetches the newest snapshot into a file; its number, or 0 where there is none. One that is damaged is passed over:
+   * entries are kept as far back as the one before it.
+   */
   async fetchNewest(file: string): Promise<number> {
+    const { signal } = this.#hurry;
     for (;;) {
-      const number = (await this.#log.newestSnapshot()) ?? 0;
-      if (number === 0) return 0;
-      await rm(file, { force: true });
-      const { signal } = this.#hurry;
-      if ((await fetchSnapshot(this.#log.bucket, number, file, { signal })) !== undefined)
-        return number;
-      // It was cleared away meanwhile: there are newer ones.
+      const numbers = await this.#log.snapshots();
+      let damaged: unknown;
+      for (const number of numbers.toReversed()) {
+        await rm(file, { force: true });
+        try {
+          const fetched = await fetchSnapshot(this.#log.bucket, number, file, { signal });
+          if (fetched !== undefined) return number;
+          // It was cleared away meanwhile: there are newer ones.
+          damaged = undefined;
+          break;
+        } catch (error) {
+          if (!(error instanceof DamagedError) || error instanceof FormatError) throw error;
+          damaged ??= error;
+        }
+      }
+      if (damaged !== undefined) throw damaged;
+      if (numbers.length === 0) return 0;
     }
   }
 

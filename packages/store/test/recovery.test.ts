@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pool } from '@poolite/core';
 import { expect, test } from 'vitest';
+import type { FolderBucket } from '../src/folder-bucket.js';
 import { Log } from '../src/log.js';
 import { freshBucket, freshFolder } from './support/fresh.ts';
 import { machine, rowsIn, tamper } from './support/machines.ts';
@@ -38,6 +39,30 @@ test('a new machine begins with the newest snapshot, and what is behind it', asy
   await insert(young, 'from the young one');
   await writer.refresh();
   expect(await rows(writer)).toEqual(await rows(young));
+});
+
+test.each([
+  ['is damaged', async (bucket: FolderBucket, key: string) => bucket.put(key, Buffer.from('no'))],
+  [
+    'has lost a piece',
+    async (bucket: FolderBucket, key: string) => {
+      const [piece = ''] = await bucket.list(key.replace('snapshots/', 'pieces/'));
+      await bucket.remove(piece);
+    },
+  ],
+])('a new machine begins with the older snapshot where the newest %s', async (_what, harm) => {
+  const { bucket, folder, writer } = await writing(11);
+  const keys = await bucket.list('snapshots/');
+  expect(keys).toHaveLength(2);
+  await harm(bucket, keys[1] as string);
+  const young = machine(bucket, join(folder, 'young.db'));
+  expect(await rows(young)).toEqual(await rows(writer));
+  expect(young.stats().replica).toMatchObject({ position: 12, applied: 7 });
+  await harm(bucket, keys[0] as string);
+  const none = machine(bucket, join(folder, 'none.db'));
+  await expect(none.ready()).rejects.toMatchObject({
+    ...{ code: 'POOL_STORE', message: expect.stringContaining('the snapshot 10 is damaged') },
+  });
 });
 
 test('a machine that was away for too long is brought up to date in place, while it is read', async () => {
