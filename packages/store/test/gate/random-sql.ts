@@ -98,6 +98,10 @@ export class RandomSql {
       ...[`SAVEPOINT ${name}`, `SAVEPOINT ${name}`, `ROLLBACK TO ${name}`, `RELEASE ${name}`],
       ...[`PRAGMA user_version = ${choice.below(5)}`, 'PRAGMA defer_foreign_keys = ON'],
       ...['ANALYZE', 'REINDEX', 'PRAGMA optimize'],
+      ...[
+        'UPDATE sqlite_sequence SET seq = seq + 2',
+        `DELETE FROM sqlite_sequence WHERE random() % 2`,
+      ],
     ]);
   }
 

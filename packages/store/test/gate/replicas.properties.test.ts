@@ -55,7 +55,7 @@ function run(seed: number): void {
       if (choice.chance(60)) node.pull();
       if (choice.chance(20)) node.run(sql.setting());
       const statements = Array.from({ length: 1 + choice.below(5) }, () => sql.statement());
-      if (choice.chance(10)) statements.splice(choice.below(3), 0, 'core');
+      if (choice.chance(25)) statements.splice(choice.below(3), 0, 'core');
       const ends = choice.chance(10) ? 'fail' : 'commit';
       history.push(`${node.file.at(-4)} ${ends}: ${statements.join('; ')}`);
       try {

@@ -113,7 +113,7 @@ const CASES: Record<string, Steps> = {
     'DELETE FROM v WHERE id = 1',
     'DROP VIEW v',
   ],
-  'a DELETE without WHERE, prepared long ago': [
+  'a DELETE without WHERE': [
     'CREATE TABLE t (id INTEGER PRIMARY KEY, a)',
     'CREATE TABLE w (a PRIMARY KEY, b) WITHOUT ROWID',
     ['DELETE FROM t', 'DELETE FROM w'],
@@ -191,6 +191,23 @@ const CASES: Record<string, Steps> = {
 };
 
 test.each(Object.entries(CASES))('%s', (_, steps) => followed(steps));
+
+test('a DELETE without WHERE that was prepared before anything was recorded is recorded row by row', () => {
+  using nodes = new Nodes();
+  const log = new MemoryLog();
+  const [a, b] = [nodes.open(log, 'a.db'), nodes.open(log, 'b.db')];
+  a.run('CREATE TABLE t (id INTEGER PRIMARY KEY, a)');
+  a.run('INSERT INTO t VALUES (1, 1), (2, 2)');
+  const sql = 'DELETE FROM t';
+  const statement = a.writer.prepare(sql);
+  a.transaction(() => {
+    a.gate.before(sql);
+    statement.run();
+    a.gate.after(sql);
+  });
+  b.pull();
+  expect(b.content()).toEqual(a.content());
+});
 
 test('what changes nothing makes no entry', () => {
   using nodes = new Nodes();
