@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import type { CommitGate, GateContext } from '@poolite/core';
 import type { Part } from '../entry.js';
+import { MOST_ENTRY_BYTES } from '../entry-head.js';
 import type { Answer, Position, Question, TurnMessage } from '../questions.js';
 import { CatchUp, unexpected } from './catch-up.js';
 import { DeferredKeys } from './deferred-keys.js';
@@ -127,7 +128,7 @@ class Gate implements CommitGate {
     this.#keys.check(changed, () => this.#catchUp.db);
     const next = { number: this.#position.number + 1, token: randomUUID() };
     const isWhole = recorder.isWhole || this.#isSeed;
-    if (isWhole) this.#checkSize(this.#pages());
+    if (isWhole) this.#checkWhole(this.#pages());
     else this.#checkSize(sizeOf(changed));
     this.#place.write(next);
     const parts = isWhole ? [this.#snapshot()] : changed;
@@ -280,12 +281,19 @@ class Gate implements CommitGate {
 
   #checkSize(size: number): void {
     if (size <= this.#limit) return;
-    const way = this.#recorder.isWhole
-      ? 'a ROLLBACK TO behind a statement that changes the schema needs the whole database: change the schema in a ' +
-        'transaction of its own'
-      : 'write it in several transactions, or raise the limit';
     throw misuse(
-      `the transaction makes an entry of ${size} bytes, and ${this.#limit} are allowed: ${way}`,
+      `the transaction makes an entry of ${size} bytes, and ${this.#limit} are allowed: write it in several transactions`,
+    );
+  }
+
+  #checkWhole(size: number): void {
+    if (size <= MOST_ENTRY_BYTES) return;
+    const way = this.#isSeed
+      ? 'begin the log with an empty file, and copy the rows into it in several transactions'
+      : 'a ROLLBACK TO behind a statement that changes the schema needs the whole database, so change the schema in a ' +
+        'transaction of its own';
+    throw misuse(
+      `the entry would be all ${size} bytes of the file, and ${MOST_ENTRY_BYTES} are allowed: ${way}`,
     );
   }
 
