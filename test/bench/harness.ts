@@ -45,7 +45,10 @@ export interface Scenario {
   /** What takes longer than a few seconds whatever the rounds is left out of a quick run. */
   long?: true;
   /** The least (or most) that a contender must reach: of the ratio, or of the figure itself. */
-  wanted?: Record<string, { ratio?: number; atMostRatio?: number; atMost?: number }>;
+  wanted?: Record<
+    string,
+    { ratio?: number; atMostRatio?: number; atMost?: number; atLeast?: number }
+  >;
 }
 
 export function median(values: readonly number[]): number {
@@ -76,6 +79,9 @@ function judge(line: Line, wanted: NonNullable<Scenario['wanted']>[string]): voi
   } else if (wanted.atMost !== undefined) {
     line.wanted = `<= ${wanted.atMost} ${line.unit}`;
     line.met = figure !== null && figure <= wanted.atMost;
+  } else if (wanted.atLeast !== undefined) {
+    line.wanted = `>= ${wanted.atLeast} ${line.unit}`;
+    line.met = figure !== null && figure >= wanted.atLeast;
   }
 }
 

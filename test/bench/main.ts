@@ -18,6 +18,7 @@ import { type Line, printLines, runScenario, type Scenario, setScale } from './h
 import { kysely } from './kysely.ts';
 import { report } from './report.ts';
 import { describe, machine, type Run, save } from './results.ts';
+import { store } from './store.ts';
 import { typeorm } from './typeorm.ts';
 
 const scenarios: readonly Scenario[] = [
@@ -40,6 +41,7 @@ const scenarios: readonly Scenario[] = [
   ...kysely,
   ...drizzle,
   ...typeorm,
+  ...store,
 ];
 
 const { values, positionals } = parseArgs({
