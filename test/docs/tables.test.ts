@@ -45,6 +45,11 @@ describe('the options', () => {
     values[`checkpoint.${name}`] = value;
   }
   for (const [name, value] of Object.entries(defaults.changes)) values[`changes.${name}`] = value;
+  const { store } = resolveOptions('app.db', {
+    driver: 'node:sqlite',
+    store: { poolite: 'store', where: 'nowhere', replica: () => Promise.reject() },
+  });
+  Object.assign(values, { 'freshness.interval': store?.interval, retries: store?.retries });
 
   test('are all in the table, and no others', () => {
     let known: string[] = [];
@@ -94,8 +99,10 @@ test('every code of an error has a row, with what to do', () => {
 test('the errors that may be tried again are those that say so', () => {
   const codes = table('code', errors).map(([code]) => code as PoolError['code']);
   const retryable = codes.filter((code) => new PoolError(code, '').retryable);
-  expect(retryable.sort()).toEqual(['POOL_THREAD_LOST', 'POOL_TIMEOUT']);
-  expect(readme).toContain('`retryable` is true for POOL_TIMEOUT and POOL_THREAD_LOST');
+  expect(retryable.sort()).toEqual(['POOL_CONFLICT', 'POOL_THREAD_LOST', 'POOL_TIMEOUT']);
+  const sentence =
+    '`retryable` is true for POOL_TIMEOUT and POOL_THREAD_LOST, and for POOL_CONFLICT';
+  expect(readme).toContain(sentence);
 });
 
 test('every event and every channel has a row', () => {
