@@ -53,12 +53,20 @@ const adapters = {
     await source.initialize();
     console.log(await source.query('SELECT 7 AS n'));
     await source.destroy();`,
+  store: `
+    // A pool with a store needs Node.js 24.
+    if (Number.parseInt(process.versions.node, 10) < 24) return console.log([{ n: 7 }]);
+    const pool = createPool('store.db', { driver: 'node:sqlite', store: folderStore('log') });
+    await pool.exec('CREATE TABLE t (n INTEGER PRIMARY KEY); INSERT INTO t VALUES (7)');
+    console.log(await pool.all('SELECT n FROM t'), s3Store({ bucket: 'logs' }).where);
+    await pool.close();`,
 } as const;
 
 const needs = {
   kysely: { '@poolite/kysely': ['PooliteDialect'], kysely: ['Kysely', 'sql'] },
   drizzle: { '@poolite/drizzle': ['drizzle'], '@poolite/drizzle/migrator': ['migrate'] },
   typeorm: { '@poolite/typeorm': ['poolite'], typeorm: ['DataSource'] },
+  store: { '@poolite/core': ['createPool'], '@poolite/store': ['folderStore', 's3Store'] },
 } as const satisfies Record<keyof typeof adapters, Record<string, readonly string[]>>;
 
 const ways = ['ESM', 'CommonJS'] as const;
@@ -69,7 +77,7 @@ export const adapterCases = (Object.keys(adapters) as Adapter[]).flatMap((adapte
   ways.map((way) => [adapter, way] as const),
 );
 
-/** A program that asks a question through an ORM, and prints `n: 7`. */
+/** A program that asks a question through an ORM, or of a replica, and prints `n: 7`. */
 export function adapterProgram(adapter: Adapter, way: Way): { file: string; source: string } {
   const lines = Object.entries(needs[adapter]).map(([from, wanted]) =>
     way === 'ESM'

@@ -21,6 +21,7 @@ export const adapters = `
 import { drizzle } from '@poolite/drizzle';
 import { migrate } from '@poolite/drizzle/migrator';
 import { PooliteDialect } from '@poolite/kysely';
+import { folderStore } from '@poolite/store';
 import { poolite, PooliteDataSource } from '@poolite/typeorm';
 import { integer, sqliteTable } from 'drizzle-orm/sqlite-core';
 import { Kysely } from 'kysely';
@@ -33,7 +34,7 @@ export async function main(): Promise<number> {
   const [row] = await db.select().from(t);
   const kysely = new Kysely<{ t: { a: number } }>({ dialect: new PooliteDialect({ database: 'a' }) });
   const other = await kysely.selectFrom('t').selectAll().executeTakeFirstOrThrow();
-  const driver = poolite({ readers: 2 });
+  const driver = poolite({ readers: 2, store: folderStore('log') });
   const source: DataSource = new DataSource({ type: 'better-sqlite3', driver, database: 'app.db' });
   const own: DataSource = new PooliteDataSource({ database: 'app.db', pool: { readers: 2 } });
   // @ts-expect-error: there is no such option.
