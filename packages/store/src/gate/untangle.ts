@@ -100,9 +100,19 @@ function updated(row: readonly RawValue[], { before, after }: Change): RawValue[
   const values: RawValue[] = [];
   for (const [column, value] of row.entries()) {
     const old = before[column] as RawValue;
-    if (old[0] !== 0 && !Buffer.from(old).equals(value)) return undefined;
+    if (old[0] !== 0 && !isSame(old, value)) return undefined;
     const next = after[column] as RawValue;
     values.push(next[0] === 0 ? value : next);
   }
   return values;
+}
+
+/** A session takes 0.0 and -0.0 for one, as SQL does, so that replicas may differ in that. */
+function isSame(value: RawValue, other: RawValue): boolean {
+  if (Buffer.compare(value, other) === 0) return true;
+  return value[0] === 2 && other[0] === 2 && real(value) === 0 && real(other) === 0;
+}
+
+function real(value: RawValue): number {
+  return new DataView(value.buffer, value.byteOffset, value.byteLength).getFloat64(1);
 }

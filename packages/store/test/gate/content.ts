@@ -50,11 +50,11 @@ function violations(db: DatabaseSync): unknown[] {
   }
 }
 
-/** A value with its type: -0.0 is not 0, nor is a text a blob. */
+/** A value with its type: 1.0 is not 1, nor is a text a blob. But -0.0 is 0.0 to SQL, and to sessions. */
 function word(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value === 'bigint') return `int ${value}`;
-  if (typeof value === 'number') return `real ${Object.is(value, -0) ? '-0' : value}`;
+  if (typeof value === 'number') return `real ${value}`;
   const kind = typeof value === 'string' ? 'text' : 'blob';
   const bytes = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array);
   if (bytes.length < 100) return `${kind} ${Buffer.from(bytes).toString('hex')}`;

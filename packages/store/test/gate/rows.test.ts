@@ -244,6 +244,24 @@ test('a blob of 50 MB', () => {
   expect(b.content()).toEqual(a.content());
 });
 
+test('0.0 that becomes -0.0 is no change, and in nobody’s way', () => {
+  using nodes = new Nodes();
+  const log = new MemoryLog();
+  const [a, b] = [nodes.open(log, 'a.db'), nodes.open(log, 'b.db')];
+  a.run('CREATE TABLE t (id INTEGER PRIMARY KEY, u UNIQUE, v UNIQUE, z)');
+  a.run('INSERT INTO t VALUES (1, 1, 1, 0.0), (2, 2, 2, 0.0), (3, 3, 3, 0.0)');
+  a.run('UPDATE t SET z = -z');
+  a.transaction(() => {
+    a.statement('UPDATE t SET u = -u, v = -v, z = 5');
+    a.statement(
+      `UPDATE t SET u = CASE id WHEN 1 THEN 2 WHEN 2 THEN 3 ELSE 1 END,
+        v = CASE id WHEN 1 THEN 3 WHEN 2 THEN 1 ELSE 2 END`,
+    );
+  });
+  b.pull();
+  expect(b.content()).toEqual(a.content());
+});
+
 test('values that are bound', () => {
   using nodes = new Nodes();
   const log = new MemoryLog();
@@ -267,4 +285,5 @@ test('values that are bound', () => {
   a.run('INSERT INTO t (a) VALUES (?)', new Uint8Array());
   b.pull();
   expect(b.content()).toEqual(a.content());
+  expect(b.run('SELECT a FROM t WHERE id = 3')).toEqual([{ a: -0 }]);
 });
