@@ -166,6 +166,32 @@ test('reading at the end of the log costs one request, and 32 are under way at m
   expect(bucket.count('get')).toBeLessThanOrEqual(1 + 200 + 32);
 });
 
+test('whoever reads many entries lets others have their turns', async () => {
+  const bodies = new Map<string, Uint8Array>();
+  const bucket: Bucket = {
+    where: 'memory',
+    get: async (key) => bodies.get(key),
+    put: async (key, body) => void bodies.set(key, body),
+    create: async (key, body) => {
+      bodies.set(key, body);
+      return 'created';
+    },
+    list: async () => [],
+    remove: async () => {},
+  };
+  const log = new Log(bucket);
+  for (let number = 1; number <= 100; number++) await log.create(entryOf(number));
+  let turns = 0;
+  const count = () => {
+    turns++;
+    next = setImmediate(count);
+  };
+  let next = setImmediate(count);
+  await log.readMany(1, 1000);
+  clearImmediate(next);
+  expect(turns).toBeGreaterThanOrEqual(100);
+});
+
 test('nothing behind a tombstone, or behind a gap, is given', async () => {
   const { log, bucket, entries } = await logOf(50);
   await bury(bucket, 20);
