@@ -30,8 +30,13 @@ export interface ReplicaHost {
 
 /** One file's part of a store. */
 export interface Replica {
-  /** What decides on the writer thread: the URL of its module, which exports an `OpenGate` by default, and its data. */
-  readonly gate: { readonly module: string; readonly data: unknown };
+  /** What decides on the writer thread. */
+  readonly gate: {
+    /** The URL of its module, which exports an `OpenGate` by default. */
+    readonly module: string;
+    /** What that is given; it is copied as structured clone does. */
+    readonly data: unknown;
+  };
   /** Makes the file ready to be opened. */
   prepare(): Promise<void>;
   /** Answers the gate's questions; the writer waits meanwhile. */

@@ -77,7 +77,11 @@ export interface TransactionOptions {
    * pool's `retries`.
    */
   retries?: number | undefined;
-  /** {@inheritDoc OnceOptions.idempotencyKey} What the callback returns is stored: values that structured clone takes. */
+  /**
+   * A name of this one request, 1 to 200 characters: whoever asks again with it gets what the callback has returned, on any
+   * machine, and nothing is done. That is stored for seven days: null, numbers, texts, blobs, booleans, and arrays and
+   * plain objects of them. Only with the option `store`.
+   */
   idempotencyKey?: string | undefined;
   /** Whether it begins with everything that other machines had committed before the call. Default: false. */
   linearizable?: boolean | undefined;

@@ -94,6 +94,7 @@ export class SqliteError extends Error {
     this.code = code;
   }
 
+  /** Whether a value is one, also of another copy of this package. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== 'object' || value === null) return false;
     // A class that extends this one knows its own alone.
