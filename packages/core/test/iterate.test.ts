@@ -11,7 +11,7 @@ interface Row {
   i: number;
 }
 
-const freshPool = sharedPool({ readers: 1 });
+const freshPool = sharedPool({ readers: 1, busyTimeout: 60_000 });
 
 /** The numbers from 1. */
 const COUNT =
@@ -209,7 +209,7 @@ describe('an error', () => {
   test.each([1, 7, 256, 999, 1000, 5000])(
     'in the middle comes behind the rows before it, in chunks of %i',
     async (chunkSize) => {
-      const pool = await filled(1, { busyTimeout: 60_000 });
+      const pool = await filled(1);
       const places: Record<string, (work: (on: Statements) => Promise<void>) => Promise<void>> = {
         pool: (work) => work(pool),
         transaction: (work) => pool.transaction(work),
@@ -269,7 +269,7 @@ describe('a signal', () => {
   });
 
   test('ends the stream between two rows, and frees its connection', async () => {
-    const pool = await filled(1000, { busyTimeout: 60_000 });
+    const pool = await filled(1000);
     const controller = new AbortController();
     const rows = pool.iterate<Row>(FROM_TABLE, [], { signal: controller.signal });
     await rows.next();

@@ -2,7 +2,7 @@ import type { Params, Pool } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { failure } from './support/folder.js';
 import { refuseUnhandled, turn } from './support/observer.js';
-import { slowPool } from './support/slow.js';
+import { sharedSlowPool, slowPool } from './support/slow.js';
 
 refuseUnhandled();
 
@@ -10,6 +10,7 @@ const INSERT = 'INSERT INTO t (id, who) VALUES (?, ?)';
 const HELD = 'INSERT INTO t (id, who) VALUES (:id, CASE WHEN :first THEN held() END)';
 const ONE = 'INSERT INTO t (id) VALUES (CASE WHEN ? THEN held() END)';
 const HELD_BLOB = 'INSERT INTO t (who) SELECT ?2 WHERE NOT ?1 OR held()';
+const freshPool = sharedSlowPool();
 /** Sets that may be on their way to the thread, or wait to be, while it works. */
 const MOST_AHEAD = 20_000;
 
@@ -46,7 +47,7 @@ describe('a source that throws', () => {
   test.each([0, 1, 5000])(
     'leaves nothing, and its error is heard: after %i sets',
     async (after) => {
-      const { pool } = await slowPool();
+      const { pool } = await freshPool();
       function* sets(): Generator<Params> {
         for (let i = 0; i < after; i++) yield [i, 'x'];
         throw mine;
@@ -62,7 +63,7 @@ describe('a source that throws', () => {
   );
 
   test('when it is asked for its iterator', async () => {
-    const { pool } = await slowPool();
+    const { pool } = await freshPool();
     const thrower = () => {
       throw mine;
     };
@@ -78,7 +79,7 @@ describe.each(['sets', 'asyncSets'] as const)('a generator (%s)', (kind) => {
   const total = 1_000_000;
 
   test('is left soon after a set fails, and closed', async () => {
-    const { pool } = await slowPool();
+    const { pool } = await freshPool();
     const source = new Source();
     const sets = source[kind](total, (i) => [i === 100 ? 99 : i, 'x']);
     expect(await failure(pool.runMany(INSERT, sets))).toMatchObject({ index: 100 });
@@ -88,7 +89,7 @@ describe.each(['sets', 'asyncSets'] as const)('a generator (%s)', (kind) => {
   });
 
   test('is closed where a set is refused', async () => {
-    const { pool } = await slowPool();
+    const { pool } = await freshPool();
     const source = new Source();
     const sets = source[kind](total, (i) => [i, i === 100 ? (true as never) : 'x']);
     expect(await failure(pool.runMany(INSERT, sets))).toMatchObject({ index: 100 });
@@ -105,7 +106,7 @@ describe.each(['sets', 'asyncSets'] as const)('a generator (%s)', (kind) => {
   ];
 
   test.each(SHAPES)('%s is not read far ahead of the thread', async (_, most, sql, set) => {
-    const { pool, hold } = await slowPool();
+    const { pool, hold } = await freshPool();
     hold.close();
     const source = new Source();
     const controller = new AbortController();

@@ -4,7 +4,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { openPool, outcome } from './support/folder.ts';
 import { Gate, refuseUnhandled } from './support/observer.ts';
 import { untilShared } from './support/shared-commits.ts';
-import { INSERT, NUMBERS, openNumbers, range } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, NUMBERS, numbersOf, openNumbers, range } from './support/table.ts';
 
 refuseUnhandled();
 
@@ -21,15 +22,26 @@ const DEFERRED = `${RELATIVES} DEFERRABLE INITIALLY DEFERRED)`;
 const ORPHAN = 'INSERT INTO child VALUES (404)';
 const DEFER = 'PRAGMA defer_foreign_keys = ON';
 
+const SCRIPT = `${NUMBERS}; INSERT INTO t VALUES (-1, 'there')`;
+
+const freshPool = sharedPool();
 let pool: Pool;
 let observer: Database.Database;
+let sharedBefore = 0;
 
 beforeEach(async () => {
-  ({ pool, observer } = await openNumbers(`${NUMBERS}; INSERT INTO t VALUES (-1, 'there')`));
+  ({ pool, observer } = numbersOf(await freshPool(SCRIPT)));
+  sharedBefore = pool.stats().transactions.sharedCommits;
 });
 
+/** Another pool for the test, which leaves more in it than tables. */
+async function poolOfItsOwn(): Promise<void> {
+  ({ pool, observer } = await openNumbers(SCRIPT));
+  sharedBefore = 0;
+}
+
 const stored = () => observer.prepare('SELECT a FROM t WHERE a >= 0 ORDER BY a').pluck().all();
-const shared = () => pool.stats().transactions.sharedCommits;
+const shared = () => pool.stats().transactions.sharedCommits - sharedBefore;
 const insert = (a: number, on = pool) => on.transaction((tx) => tx.run(INSERT, [a]));
 
 describe('transactions that end while others wait', () => {
@@ -46,6 +58,7 @@ describe('transactions that end while others wait', () => {
   });
 
   test('share commits with those before one that is rolled back', async () => {
+    await poolOfItsOwn();
     const back = (a: number) =>
       outcome(
         pool.transaction(async (tx) => {
@@ -98,6 +111,7 @@ describe('transactions that end while others wait', () => {
   });
 
   test('do not wait for one behind them that has not begun', async () => {
+    await poolOfItsOwn();
     const gate = new Gate();
     const quick = range(10).map((a) => insert(a));
     const idle = pool.transaction(async (tx) => {
@@ -111,6 +125,7 @@ describe('transactions that end while others wait', () => {
   });
 
   test('share no more once one of them was slow, until that is forgotten', async () => {
+    await poolOfItsOwn();
     let next = 0;
     const some = (count: number) => {
       next += count;
@@ -129,6 +144,7 @@ describe('transactions that end while others wait', () => {
   });
 
   test('are followed by deferred and exclusive ones, scripts, bulks and leases', async () => {
+    await poolOfItsOwn();
     const value = (a: number) => ({ a, done: insert(a) });
     const others = [
       pool.transaction((tx) => tx.run(INSERT, [100]), { behavior: 'deferred' }),
@@ -189,6 +205,7 @@ describe('one that fails in the midst of others undoes its own work alone', () =
     ['a foreign key deferred by a script', `${RELATIVES})`, [`${DEFER};${ORPHAN}`], FOREIGN],
     ['a script with OR ROLLBACK', '', [`INSERT INTO t VALUES (2000, 0);${OR_ROLLBACK}`], TAKEN],
   ])('%s', async (_, setup, statements, code) => {
+    if (setup.includes('TEMP')) await poolOfItsOwn();
     await pool.exec(setup);
     const work = (first: boolean) => async (tx: Transaction) => {
       if (!first) await tx.run(INSERT, [1001]);
@@ -201,6 +218,7 @@ describe('one that fails in the midst of others undoes its own work alone', () =
   });
 
   test('a temporary trigger that came by a group of writes', async () => {
+    await poolOfItsOwn();
     await amid((tx) => tx.run(INSERT, [1001]));
     await Promise.all([
       pool.run(`CREATE TEMP TRIGGER guard ${GUARD}`),
@@ -211,6 +229,7 @@ describe('one that fails in the midst of others undoes its own work alone', () =
   });
 
   test('an attached database whose schema changed in a group of writes', async () => {
+    await poolOfItsOwn();
     await pool.run('ATTACH ? AS other', [`${pool.file}-other`]);
     await pool.run('CREATE TABLE other.g (x)');
     await amid((tx) => tx.run(INSERT, [1001]));

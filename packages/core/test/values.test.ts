@@ -2,7 +2,15 @@ import { isDeepStrictEqual } from 'node:util';
 import type { BindInput, Integers } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool } from './support/folder.js';
+import { sharedPool } from './support/shared-pool.js';
 import { EVERY_WAY, WAYS } from './support/ways.js';
+
+const freshPool = sharedPool({ readers: 1 });
+const counting: Record<Integers, ReturnType<typeof sharedPool>> = {
+  number: sharedPool({ readers: 1, integers: 'number' }),
+  bigint: sharedPool({ readers: 1, integers: 'bigint' }),
+  auto: sharedPool({ readers: 1, integers: 'auto' }),
+};
 
 const shared = Buffer.from('from a larger buffer');
 
@@ -40,7 +48,7 @@ const ROUND_TRIPS: readonly (readonly [label: string, given: BindInput, back?: u
 ];
 
 test('a value comes back as it went in, by every way', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   for (const [label, given, back = given] of ROUND_TRIPS) {
     for (const way of EVERY_WAY) {
       const rows = await WAYS[way](pool, 'SELECT ? AS v', [given]);
@@ -50,7 +58,7 @@ test('a value comes back as it went in, by every way', async () => {
 });
 
 test('a value is stored as it was given, by every call that writes', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   await pool.exec('CREATE TABLE t (v)');
   const insert = 'INSERT INTO t VALUES (?)';
   for (const [label, given, back = given] of ROUND_TRIPS) {
@@ -71,10 +79,8 @@ describe.each<{ integers: Integers; small: unknown; large: unknown }>([
   { integers: 'bigint', small: 5n, large: 2n ** 53n + 1n },
   { integers: 'auto', small: 5, large: 2n ** 53n + 1n },
 ])('with integers: $integers', ({ integers, small, large }) => {
-  const open = () => openPool(freshFile(), { readers: 1, integers });
-
   test('the integers of a row come so, by every way', async () => {
-    const pool = open();
+    const pool = await counting[integers]();
     for (const way of EVERY_WAY) {
       const rows = await WAYS[way](pool, 'SELECT 5 AS a, 9007199254740993 AS b, 5.0 AS c');
       expect(rows, way).toStrictEqual([{ a: small, b: large, c: 5 }]);
@@ -82,7 +88,7 @@ describe.each<{ integers: Integers; small: unknown; large: unknown }>([
   });
 
   test('the integers of many rows come so', async () => {
-    const pool = open();
+    const pool = await counting[integers]();
     const sql = `WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10000)
       SELECT 5 AS a, CASE WHEN i = 9000 THEN 9007199254740993 ELSE 5 END AS b FROM c`;
     const expected = Array.from({ length: 10_000 }, () => ({ a: small, b: small }));
@@ -92,7 +98,7 @@ describe.each<{ integers: Integers; small: unknown; large: unknown }>([
   });
 
   test('so does the rowid, and the changes are a number', async () => {
-    const pool = open();
+    const pool = await counting[integers]();
     await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)');
     const insert = 'INSERT INTO t VALUES (?)';
     const returning = `${insert} RETURNING id`;
@@ -112,9 +118,9 @@ describe.each<{ integers: Integers; small: unknown; large: unknown }>([
 });
 
 test('a bigint beyond 64 bits is better-sqlite3’s own RangeError, by every way', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   for (const way of EVERY_WAY.filter((each) => each !== 'the calling thread')) {
-    const error = await failure(WAYS[way](pool, 'SELECT ? AS v', [2n ** 63n]));
+    const error = await failure(WAYS[way](pool, 'SELECT ? AS big', [2n ** 63n]));
     expect(error, way).toBeInstanceOf(RangeError);
     expect(error.message, way).toBe('The bound string, buffer, or bigint is too big');
   }
@@ -123,7 +129,7 @@ test('a bigint beyond 64 bits is better-sqlite3’s own RangeError, by every way
 test.each(['number', 'bigint'] as const)(
   'the first row comes alone, as an array where that is asked for: integers as %s',
   async (integers) => {
-    const pool = openPool(freshFile(), { readers: 1, integers });
+    const pool = await counting[integers]();
     // Whoever fetched all the rows of this would never end.
     const sql = `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n)
                  SELECT i, i AS twin, i AS twin, x'0a' AS b FROM n`;
@@ -168,7 +174,7 @@ test('a blob of 100 MB goes in and out', async () => {
 });
 
 test('100,000 rows come in their order, whatever is in their columns', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   const last = 100_000;
   // Each column is of one kind at first, and of another in a late block.
   const sql = `WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ${last})
@@ -203,7 +209,7 @@ test('100,000 rows come in their order, whatever is in their columns', async () 
 });
 
 test('blobs of one result share no memory', async () => {
-  const pool = openPool(freshFile(), { readers: 1 });
+  const pool = await freshPool();
   const rows = await pool.values<[Buffer, Buffer]>("VALUES (x'01', x'02'), (x'03', x'04')");
   rows[0]?.[0].fill(9);
   expect(rows).toStrictEqual([
@@ -233,37 +239,42 @@ test('a large blob arrives whole beside a result of many rows', async () => {
 });
 
 describe('a statement that gives nothing', () => {
-  const NONE = 'SELECT 1 AS a WHERE ?';
+  /** No test's statement has proved quick in another. */
+  const none = (test: string) => `SELECT '${test}' AS a WHERE ?`;
 
   test('is an empty array by every way', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
-    for (const way of EVERY_WAY) expect(await WAYS[way](pool, NONE, [0]), way).toStrictEqual([]);
+    const pool = await freshPool();
+    const sql = none('every way');
+    for (const way of EVERY_WAY) expect(await WAYS[way](pool, sql, [0]), way).toStrictEqual([]);
   });
 
   test('is undefined for get, and empty for the others', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
+    const sql = none('the others');
     // On a thread, and on the calling thread once it has proved quick.
     for (let round = 0; round < 2; round++) {
-      expect(await pool.get(NONE, [0])).toBeUndefined();
-      expect(await pool.values(NONE, [0])).toStrictEqual([]);
+      expect(await pool.get(sql, [0])).toBeUndefined();
+      expect(await pool.values(sql, [0])).toStrictEqual([]);
       const empty = { rows: [], changes: 0, lastInsertRowid: 0 };
-      expect(await pool.query(NONE, [0])).toStrictEqual(empty);
-      await WAYS['the calling thread'](pool, NONE, [0]);
+      expect(await pool.query(sql, [0])).toStrictEqual(empty);
+      await WAYS['the calling thread'](pool, sql, [0]);
     }
   });
 
   test.each(['object', 'array'] as const)('is undefined for get of an %s', async (rows) => {
-    const pool = openPool(freshFile(), { readers: 1 });
+    const pool = await freshPool();
+    const sql = none(rows);
     for (let round = 0; round < 9; round++) {
-      expect(await pool.get(NONE, [0], { rows })).toBeUndefined();
+      expect(await pool.get(sql, [0], { rows })).toBeUndefined();
     }
-    expect(await pool.transaction((tx) => tx.get(NONE, [0], { rows }))).toBeUndefined();
-    expect(await pool.snapshot((tx) => tx.get(NONE, [0], { rows }))).toBeUndefined();
+    expect(await pool.transaction((tx) => tx.get(sql, [0], { rows }))).toBeUndefined();
+    expect(await pool.snapshot((tx) => tx.get(sql, [0], { rows }))).toBeUndefined();
   });
 
   test('is undefined for get on a connection that is held', async () => {
-    const pool = openPool(freshFile(), { readers: 1 });
-    expect(await pool.transaction((tx) => tx.get(NONE, [0]))).toBeUndefined();
-    expect(await pool.snapshot((tx) => tx.get(NONE, [0]))).toBeUndefined();
+    const pool = await freshPool();
+    const sql = none('held');
+    expect(await pool.transaction((tx) => tx.get(sql, [0]))).toBeUndefined();
+    expect(await pool.snapshot((tx) => tx.get(sql, [0]))).toBeUndefined();
   });
 });

@@ -1,12 +1,13 @@
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
-import { account, count, kyselyOn, openAccounts, outcome } from './support/db.ts';
+import { account, count, freshAccounts, kyselyOn, outcome } from './support/db.ts';
 
-const limits = { acquireTimeout: 0, transactionTimeout: 0 };
+/** Whoever waits for itself waits for ever. */
+const accounts = freshAccounts({ acquireTimeout: 0, transactionTimeout: 0 });
 
 describe('transactions', () => {
   test('30 at once that read, then write what they read, lose no update', async () => {
-    const { db } = await openAccounts(1);
+    const { db } = await accounts(1);
     const deposit = () =>
       db.transaction().execute(async (trx) => {
         const row = await trx.selectFrom('account').selectAll().executeTakeFirstOrThrow();
@@ -22,7 +23,7 @@ describe('transactions', () => {
   });
 
   test('one that throws is undone, and its neighbours are not', async () => {
-    const { db } = await openAccounts(0);
+    const { db } = await accounts(0);
     const one = (n: number) =>
       db.transaction().execute(async (trx) => {
         await trx
@@ -37,7 +38,7 @@ describe('transactions', () => {
   });
 
   test('a write beside the transaction, inside its callback, is POOL_DEADLOCK at once', async () => {
-    const { db } = await openAccounts(0, limits);
+    const { db } = await accounts(0);
     await db.transaction().execute(async (trx) => {
       const insert = () => db.insertInto('account').values(account('outside')).execute();
       expect(await outcome(insert())).toBe('POOL_DEADLOCK');
@@ -50,7 +51,7 @@ describe('transactions', () => {
   });
 
   test('the same holds for a controlled transaction, until it ends', async () => {
-    const { db } = await openAccounts(0, limits);
+    const { db } = await accounts(0);
     const trx = await db.startTransaction().execute();
     await trx.insertInto('account').values(account('inside')).execute();
     await trx.commit().execute();
@@ -59,7 +60,7 @@ describe('transactions', () => {
   });
 
   test('a read beside the transaction sees the last commit, and waits for nothing', async () => {
-    const { db } = await openAccounts(1, limits);
+    const { db } = await accounts(1);
     await db.transaction().execute(async (trx) => {
       await trx.insertInto('account').values(account('inside')).execute();
       expect(await count(db)).toBe(1);
@@ -69,7 +70,7 @@ describe('transactions', () => {
   });
 
   test('are logged as Kysely logs them', async () => {
-    const { pool } = await openAccounts(0);
+    const { pool } = await accounts(0);
     const logged: string[] = [];
     const db = kyselyOn(pool, { log: (event) => void logged.push(event.query.sql) });
     await db.transaction().execute((trx) => sql`SELECT 1`.execute(trx));
@@ -81,7 +82,7 @@ describe('transactions', () => {
   });
 
   test('savepoints undo what came after them', async () => {
-    const { db } = await openAccounts(0);
+    const { db } = await accounts(0);
     const trx = await db.startTransaction().execute();
     await trx.insertInto('account').values(account('kept')).execute();
     const after = await trx.savepoint('here').execute();
@@ -96,7 +97,7 @@ describe('transactions', () => {
 
 describe("access mode 'read only'", () => {
   test('is a snapshot: it sees one state while others write, and delays no writer', async () => {
-    const { db } = await openAccounts(1, limits);
+    const { db } = await accounts(1);
     await db
       .transaction()
       .setAccessMode('read only')
@@ -110,7 +111,7 @@ describe("access mode 'read only'", () => {
 
   test.each(['a file', ':memory:'])('refuses to write, in %s', async (where) => {
     const { openPool, createTables } = await import('./support/db.ts');
-    const pool = openPool(where === 'a file' ? (await openAccounts(0)).file : where);
+    const pool = openPool(where === 'a file' ? (await accounts(0)).file : where);
     const db = kyselyOn(pool);
     if (where === ':memory:') await createTables(db);
     const insert = db
@@ -127,7 +128,7 @@ describe('isolation levels', () => {
   test.each(['read committed', 'repeatable read', 'snapshot', 'serializable'] as const)(
     '%s is had, since SQLite gives more',
     async (level) => {
-      const { db } = await openAccounts(0);
+      const { db } = await accounts(0);
       await db
         .transaction()
         .setIsolationLevel(level)
@@ -137,7 +138,7 @@ describe('isolation levels', () => {
   );
 
   test('read uncommitted is refused', async () => {
-    const { db } = await openAccounts(0);
+    const { db } = await accounts(0);
     const work = db
       .transaction()
       .setIsolationLevel('read uncommitted')

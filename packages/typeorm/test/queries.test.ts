@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import {
   Account,
   account,
+  freshSources,
   initialized,
   NO_LIMITS,
   names,
@@ -14,6 +15,8 @@ import {
   outcome,
   poolOf,
 } from './support/db.ts';
+
+const freshSource = freshSources();
 
 const COMPARED: [sql: string, parameters?: unknown[]][] = [
   ["INSERT INTO account (name, cents) VALUES ('a', 1), ('b', 2)"],
@@ -105,13 +108,13 @@ describe('the same statements give what they give on better-sqlite3,', () => {
 });
 
 test('parameters by name are refused as TypeORM refuses them', async () => {
-  const source = await openSource();
+  const source = await freshSource();
   const named = source.createQueryRunner().query('SELECT :a', { a: 1 } as never);
   expect(await outcome(named)).toMatch(/NamedPlaceholdersNotSupportedError/);
 });
 
 test("an error holds SQLite's own, with its code", async () => {
-  const source = await openSource();
+  const source = await freshSource();
   const error = await source.query('SELECT * FROM missing').catch((thrown) => thrown);
   expect(error).toBeInstanceOf(QueryFailedError);
   expect(error.driverError).toBeInstanceOf(Database.SqliteError);
@@ -166,7 +169,7 @@ describe('a statement outside of transactions goes', () => {
     ],
   ];
   test.each(cases)('%s: %o', async (_, work, expected) => {
-    const source = await openSource();
+    const source = await freshSource();
     expect(await counted(source, () => work(source))).toEqual(expected);
   });
 
@@ -201,7 +204,7 @@ test('reads go on while a transaction is open and a slow read runs', async () =>
 
 describe('raw BEGIN', () => {
   test('holds the connection of its query runner until COMMIT', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const runner = source.createQueryRunner();
     await runner.query('BEGIN');
     await runner.query("INSERT INTO account (name) VALUES ('inside')");
@@ -222,7 +225,7 @@ describe('raw BEGIN', () => {
     'BEGIN DEFERRED',
     'SAVEPOINT a',
   ])('%s is rolled back where the runner is released', async (begin) => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const runner = source.createQueryRunner();
     await runner.query(begin);
     await runner.query("INSERT INTO account (name) VALUES ('inside')");
@@ -232,7 +235,7 @@ describe('raw BEGIN', () => {
   });
 
   test('of a data source lasts no longer than its query: nothing is left open', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await source.query('BEGIN');
     await source.getRepository(Account).save(account('after'));
     expect(await outcome(source.query('COMMIT'))).toBe('SQLITE_ERROR');
@@ -240,7 +243,7 @@ describe('raw BEGIN', () => {
   });
 
   test('ROLLBACK, and ROLLBACK TO a savepoint', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const runner = source.createQueryRunner();
     const insert = (name: string) => runner.query('INSERT INTO account (name) VALUES (?)', [name]);
     await runner.query('BEGIN');

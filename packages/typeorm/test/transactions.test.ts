@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   Account,
   account,
+  freshSources,
   NO_LIMITS,
   names,
   openSource,
@@ -11,6 +12,8 @@ import {
   poolOf,
   step,
 } from './support/db.ts';
+
+const freshSource = freshSources();
 
 describe('transactions of many callers', () => {
   const deposit = (source: DataSource) =>
@@ -21,7 +24,7 @@ describe('transactions of many callers', () => {
     });
 
   test('30 at once that read, then write what they read, lose no update', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     await source.getRepository(Account).save(account('a'));
     await Promise.all(Array.from({ length: 30 }, () => deposit(source)));
     expect(await source.getRepository(Account).findOneBy({ id: 1 })).toMatchObject({ cents: 30 });
@@ -35,7 +38,7 @@ describe('transactions of many callers', () => {
   });
 
   test('one that throws is undone, and its neighbours are not', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     const one = (n: number) =>
       source.transaction(async (manager) => {
         await manager.save(Account, account(`${n}`));
@@ -63,7 +66,7 @@ describe('transactions of many callers', () => {
 
 describe("a bystander's save", () => {
   test('stays where the transaction that it waited for is rolled back', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const repository = source.getRepository(Account);
     const inside = step();
     const goOn = step();
@@ -87,7 +90,7 @@ describe("a bystander's save", () => {
   });
 
   test('issued in the same tick, by the same function, waits as well', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const repository = source.getRepository(Account);
     const runner = async () => {
       const own = source.createQueryRunner();
@@ -122,7 +125,7 @@ describe('a write through the wrong manager, inside a transaction,', () => {
   };
 
   test.each(Object.keys(wrong))('%s, is POOL_DEADLOCK at once', async (how) => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await source.transaction(async (manager) => {
       expect(await outcome((wrong[how] as (of: DataSource) => Promise<unknown>)(source))).toBe(
         'POOL_DEADLOCK',
@@ -138,7 +141,7 @@ describe('a write through the wrong manager, inside a transaction,', () => {
   });
 
   test('is told what to use instead', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await source.transaction(async () => {
       await expect(source.manager.save(Account, account('outer'))).rejects.toThrow(
         /use the EntityManager that the transaction passed to its callback/,
@@ -147,7 +150,7 @@ describe('a write through the wrong manager, inside a transaction,', () => {
   });
 
   test('is found with a query runner of its own too, and not after its end', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const runner = source.createQueryRunner();
     await runner.connect();
     await runner.startTransaction();
@@ -173,7 +176,7 @@ describe('a write through the wrong manager, inside a transaction,', () => {
   });
 
   test('a read through it sees the last commit, and waits for nothing', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await source.transaction(async (manager) => {
       await manager.save(Account, account('inside'));
       expect(await names(source)).toEqual([]);
@@ -185,7 +188,7 @@ describe('a write through the wrong manager, inside a transaction,', () => {
 
 describe('nested transactions are savepoints', () => {
   test('one that throws is undone alone', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     await source.transaction(async (manager) => {
       await manager.save(Account, account('kept'));
       const inner = manager.transaction(async (nested) => {
@@ -199,7 +202,7 @@ describe('nested transactions are savepoints', () => {
   });
 
   test('by a query runner, three deep', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     const runner = source.createQueryRunner();
     const save = (name: string) => runner.manager.save(Account, account(name));
     await runner.startTransaction();
@@ -249,7 +252,7 @@ describe('isolation levels', () => {
 
 describe('a transaction of a query runner', () => {
   const begun = async (): Promise<{ source: DataSource; runner: QueryRunner }> => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     const runner = source.createQueryRunner();
     await runner.startTransaction();
     await runner.manager.save(Account, account('inside'));
@@ -267,7 +270,7 @@ describe('a transaction of a query runner', () => {
   });
 
   test('is committed at the end of `await using`, as TypeORM has it', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     {
       await using runner = source.createQueryRunner();
       await runner.startTransaction();
@@ -314,7 +317,7 @@ describe('a transaction of a query runner', () => {
   });
 
   test('whose commit fails is undone, and leaves the runner usable', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     await source.query(
       'CREATE TABLE child (id INTEGER REFERENCES account DEFERRABLE INITIALLY DEFERRED)',
     );
@@ -326,7 +329,7 @@ describe('a transaction of a query runner', () => {
   });
 
   test('that somebody else wrote begins when it has the writer, and no earlier', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     let running = 0;
     await Promise.all(
       Array.from({ length: 20 }, (_, n) =>
@@ -384,7 +387,7 @@ describe('a transaction of a query runner', () => {
 });
 
 test('a select builder in a transaction of its own holds a reader, and keeps nobody from writing', async () => {
-  const source = await openSource({}, NO_LIMITS);
+  const source = await freshSource();
   await source.getRepository(Account).save(account('a'));
   const before = poolOf(source).stats().transactions.count;
   const rows = await source.createQueryBuilder(Account, 'account').useTransaction(true).getMany();

@@ -1,5 +1,7 @@
-import type { Pool, PoolOptions } from '@poolite/core';
-import { freshFile, openPool } from '../support/folder.ts';
+import { createPool, type Pool, type PoolOptions } from '@poolite/core';
+import { afterAll, beforeAll } from 'vitest';
+import { freshFile, openPool, PATIENT } from '../support/folder.ts';
+import { sharedPool } from '../support/shared-pool.ts';
 
 export const TABLE = 'CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)';
 
@@ -18,6 +20,23 @@ export async function pair(options: PoolOptions = {}, file = freshFile()): Promi
   const client = openPool(file, { ...options, writer: 'shared', readers: 2 });
   await client.ready();
   return { file, writer, client };
+}
+
+/** One pair for the tests of a file that leave it idle: what it returns gives it without tables. */
+export function sharedPair(): (script: string) => Promise<Pair> {
+  const writer = sharedPool({ writer: 'shared', readers: 1 });
+  let two: Pair;
+  beforeAll(async () => {
+    const pool = await writer();
+    const client = createPool(pool.file, { ...PATIENT, writer: 'shared', readers: 2 });
+    two = { file: pool.file, writer: pool, client };
+    await client.ready();
+  });
+  afterAll(() => two.client.close({ force: true }));
+  return async (script) => {
+    await writer(script);
+    return two;
+  };
 }
 
 /** Resolves once `is` holds: looked at with each turn of a short timer, as long as it takes. */

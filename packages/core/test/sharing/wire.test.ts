@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FrameReader, frame } from '../../src/sharing/frames.js';
 import { WIRE } from '../../src/sharing/messages.js';
-import { pair } from './pair.ts';
+import { pair, sharedPair } from './pair.ts';
 
 const seed = Number(process.env.WIRE_SEED ?? randomInt(2 ** 31));
 console.log(`the seed of the wire's tests is ${seed}`);
@@ -63,11 +63,9 @@ async function work({ writer, client }: { writer: Pool; client: Pool }): Promise
   }
 }
 
-async function tried() {
-  const two = await pair();
-  await two.writer.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n)');
-  return two;
-}
+const TABLE = 'CREATE TABLE t (id INTEGER PRIMARY KEY, n)';
+const freshPair = sharedPair();
+const tried = () => freshPair(TABLE);
 
 const header = (length: number) => {
   const bytes = Buffer.alloc(4);
@@ -204,7 +202,8 @@ test('a connection that ends in the middle of anything takes nothing along', asy
 test('whatever is sent, the connection answers or ends, and the pools go on', {
   timeout: 120_000,
 }, async () => {
-  const two = await tried();
+  const two = await pair();
+  await two.writer.exec(TABLE);
   const small = fc.oneof(
     fc.integer({ min: -3, max: 9 }),
     fc.constantFrom(null, 'x', 1.5, 2n ** 65n),
@@ -297,7 +296,8 @@ test('whatever is sent, the connection answers or ends, and the pools go on', {
 });
 
 test('one that wants to know of commits, and does not read, is told in the end that it missed some', async () => {
-  const two = await tried();
+  const two = await pair();
+  await two.writer.exec(TABLE);
   const socket = await welcomed(two.file);
   const reader = new FrameReader();
   reader.longest = 2 ** 30;

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Pool, PoolOptions } from '@poolite/core';
 import { expect } from 'vitest';
 import { freshFile, openPool, writeModule } from './folder.ts';
+import { sharedPool } from './shared-pool.ts';
 
 /** Statements that call the SQL function of this name stay inside SQLite while this is closed. */
 export class Hold {
@@ -34,6 +35,11 @@ export class Hold {
     rmSync(this.#closed, { force: true });
   }
 
+  /** As if no statement had called the function yet. */
+  forget(): void {
+    for (const path of [this.#closed, this.#begun]) rmSync(path, { force: true });
+  }
+
   /** How many statements have called the function so far. */
   get count(): number {
     return existsSync(this.#begun) ? readFileSync(this.#begun).length : 0;
@@ -61,7 +67,32 @@ export interface Slow {
  * thread, which must not sleep.
  */
 export async function slowPool(options?: PoolOptions): Promise<Slow> {
-  const file = freshFile();
+  const beside = functionsBeside(freshFile());
+  const pool = openPool(beside.file, { ...SLOW, setup: beside.setup, ...options });
+  await pool.exec(TABLE);
+  return { pool, ...beside };
+}
+
+/** The same in one pool for the tests of a file that leave it idle, and their holds open. */
+export function sharedSlowPool(): () => Promise<Slow> {
+  let beside: Omit<Slow, 'pool'> | undefined;
+  const freshPool = sharedPool((file) => {
+    beside = functionsBeside(file);
+    return { ...SLOW, setup: beside.setup };
+  });
+  return async () => {
+    const pool = await freshPool(TABLE);
+    if (beside === undefined) throw new Error('there is no pool yet');
+    beside.hold.forget();
+    beside.other.forget();
+    return { pool, ...beside };
+  };
+}
+
+const TABLE = 'CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)';
+const SLOW = { readers: 1, inlineReads: 'off' } as const satisfies PoolOptions;
+
+function functionsBeside(file: string): Omit<Slow, 'pool'> {
   const hold = new Hold(file, 'held');
   const other = new Hold(file, 'held_too');
   const setup = writeModule(
@@ -75,7 +106,5 @@ export async function slowPool(options?: PoolOptions): Promise<Slow> {
       ${other.setup}
     };`,
   );
-  const pool = openPool(file, { readers: 1, inlineReads: 'off', setup, ...options });
-  await pool.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, who TEXT)');
-  return { pool, file, setup, hold, other };
+  return { file, setup, hold, other };
 }

@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { type Generated, Kysely, type KyselyConfig, SqliteDialect, sql } from 'kysely';
 import { onTestFinished } from 'vitest';
 import { freshFile, openPool } from '../../../core/test/support/folder.ts';
+import { sharedPool } from '../../../core/test/support/shared-pool.ts';
 
 export { freshFile, openPool, outcome } from '../../../core/test/support/folder.ts';
 
@@ -36,13 +37,24 @@ export async function createTables(db: Kysely<Tables>): Promise<void> {
     .execute();
 }
 
+export interface Accounts {
+  pool: Pool;
+  db: Kysely<Tables>;
+  file: string;
+}
+
 /** A pool on a fresh file, with its table and so many accounts of no money. */
-export async function openAccounts(
-  accounts: number,
-  options?: PoolOptions,
-): Promise<{ pool: Pool; db: Kysely<Tables>; file: string }> {
-  const file = freshFile();
-  const pool = openPool(file, options);
+export function openAccounts(accounts: number, options?: PoolOptions): Promise<Accounts> {
+  return withAccounts(openPool(freshFile(), options), accounts);
+}
+
+/** The same in one pool for the tests of a file that leave it idle. */
+export function freshAccounts(options?: PoolOptions): (accounts: number) => Promise<Accounts> {
+  const freshPool = sharedPool(options);
+  return async (accounts) => withAccounts(await freshPool(), accounts);
+}
+
+async function withAccounts(pool: Pool, accounts: number): Promise<Accounts> {
   const db = kyselyOn(pool);
   await createTables(db);
   for (let i = 1; i <= accounts; i++) {
@@ -51,7 +63,7 @@ export async function openAccounts(
       .values(account(`name ${i}`))
       .execute();
   }
-  return { pool, db, file };
+  return { pool, db, file: pool.file };
 }
 
 export const account = (name: string, cents = 0) => ({ name, cents });

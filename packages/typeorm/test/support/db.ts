@@ -4,6 +4,7 @@ import { PooliteDriver, poolite } from '@poolite/typeorm';
 import { DataSource, type DataSourceOptions, EntitySchema } from 'typeorm';
 import { onTestFinished } from 'vitest';
 import { freshFile } from '../../../core/test/support/folder.ts';
+import { sharedPool } from '../../../core/test/support/shared-pool.ts';
 
 export { freshFile, openPool, outcome } from '../../../core/test/support/folder.ts';
 
@@ -51,6 +52,15 @@ export function openSource(
   config: PoolOptions | Pool = { readers: 1 },
 ): Promise<DataSource> {
   return initialized(new DataSource(optionsOf({ driver: poolite(config), ...options })));
+}
+
+/** The same on one pool for the tests of a file that leave it idle, and nothing but tables in it. */
+export function freshSources(config: PoolOptions = NO_LIMITS): () => Promise<DataSource> {
+  const freshPool = sharedPool(config);
+  return async () => {
+    const pool = await freshPool();
+    return openSource({ database: pool.file }, pool);
+  };
 }
 
 /** The same on TypeORM's own driver. */
