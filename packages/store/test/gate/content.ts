@@ -44,7 +44,10 @@ function all<Row>(db: DatabaseSync, sql: string): Row[] {
 /** Rows whose foreign keys are violated; what SQLite says where a key refers to nothing that could be one. */
 function violations(db: DatabaseSync): unknown[] {
   try {
-    return all<object>(db, 'PRAGMA foreign_key_check').map((row) => ({ ...row, rowid: 0 }));
+    // By table and by row number, which is another on each machine.
+    return all<object>(db, 'PRAGMA foreign_key_check')
+      .map((row) => JSON.stringify({ ...row, rowid: 0 }))
+      .sort();
   } catch (error) {
     return [(error as Error).message];
   }
