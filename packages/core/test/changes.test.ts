@@ -1,8 +1,9 @@
 import type { ChangeMessage, Pool, PoolOptions } from '@poolite/core';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { OtherConnection } from './support/child.ts';
 import { hooked, isHooked } from './support/endless.ts';
 import { freshFile, openPool, outcome } from './support/folder.ts';
+import { sharedPool } from './support/shared-pool.ts';
 
 const SCHEMA = `
   CREATE TABLE a (id INTEGER PRIMARY KEY, v);
@@ -26,12 +27,21 @@ interface Watched {
   told(): ChangeMessage[];
 }
 
-async function watched(options: PoolOptions = {}, file = freshFile()): Promise<Watched> {
-  // Other connections are asked about in tests of their own.
-  const pool = openPool(file, { readers: 1, changes: { interval: 0 }, ...options });
+// Other connections are asked about in tests of their own.
+const OPTIONS: PoolOptions = { readers: 1, changes: { interval: 0 } };
+const freshPool = sharedPool(OPTIONS);
+
+/** A pool of the test's own where it says a file or options, or leaves more in it than tables. */
+async function watched(own?: PoolOptions, file?: string): Promise<Watched> {
+  const pool =
+    own === undefined && file === undefined
+      ? await freshPool()
+      : openPool(file ?? freshFile(), { ...OPTIONS, ...own });
   await pool.exec(SCHEMA + FILL);
   let messages: ChangeMessage[] = [];
-  pool.on('change', (message) => messages.push(message));
+  const listener = (message: ChangeMessage) => messages.push(message);
+  pool.on('change', listener);
+  onTestFinished(() => void pool.off('change', listener));
   // The writer tells from the commit that follows this on.
   await pool.transaction((tx) => tx.get('SELECT 1'));
   messages = [];
@@ -85,7 +95,7 @@ hooked('a commit is told with the tables that it changed', () => {
     test.each(Object.entries(cases).filter((_, i) => file === '' || i % 4 === 0))(
       `%s${file && ', in memory'}`,
       async (_name, [write, tables]) => {
-        const { pool, told } = await watched({}, file || undefined);
+        const { pool, told } = await watched(undefined, file || undefined);
         // Again, since a statement that is known already is told of in another way.
         for (let i = 0; i < 3; i++) {
           if (i > 0) await pool.exec(FILL);
@@ -109,7 +119,7 @@ hooked('a commit is told with the tables that it changed', () => {
   });
 
   test('tables of attached databases behind their names', async () => {
-    const { pool, told } = await watched();
+    const { pool, told } = await watched({});
     await pool.run('ATTACH ? AS other', [freshFile()]);
     await pool.run('CREATE TABLE other.t (n)');
     told();
@@ -132,7 +142,7 @@ hooked('a commit is told with the tables that it changed', () => {
   });
 
   test('before its callers hear of it', async () => {
-    const { pool, told } = await watched();
+    const { pool, told } = await watched({});
     const order: string[] = [];
     pool.on('change', () => order.push('change'));
     const writes = [1, 2, 3].map(async (v) => {
@@ -153,7 +163,7 @@ hooked('a commit is told with the tables that it changed', () => {
   });
 
   test('also by a trigger that came after the statement was first run', async () => {
-    const { pool, told } = await watched();
+    const { pool, told } = await watched({});
     const insert = () => pool.run("INSERT INTO a (v) VALUES ('n')");
     await insert();
     await insert();
@@ -175,7 +185,7 @@ hooked('nothing is told', () => {
     ['of tables that are temporary', (pool) => pool.run('CREATE TEMP TABLE mine AS SELECT 1 AS n')],
     ['of statistics', (pool) => pool.run('ANALYZE a')],
   ])('%s', async (_what, write) => {
-    const { pool, told } = await watched();
+    const { pool, told } = await watched({});
     await pool.run('CREATE TEMP TABLE there (n)');
     told();
     await write(pool);
@@ -184,7 +194,7 @@ hooked('nothing is told', () => {
   });
 
   test('once nobody listens', async () => {
-    const { pool, told } = await watched();
+    const { pool, told } = await watched({});
     const messages: ChangeMessage[] = [];
     const listener = (message: ChangeMessage) => messages.push(message);
     pool.on('change', listener);

@@ -1,18 +1,32 @@
-import type { Pool } from '@poolite/core';
-import { describe, expect, test } from 'vitest';
+import type { Pool, PoolOptions } from '@poolite/core';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { OtherConnection } from './support/child.ts';
 import { codes, ENDLESS, givenUp, hooked } from './support/endless.ts';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
+import { sharedPool } from './support/shared-pool.ts';
 
-async function tablePool(options: Parameters<typeof openPool>[1] = {}): Promise<Pool> {
+const TABLES = `
+  CREATE TABLE t (n INTEGER); CREATE TABLE other (n INTEGER);
+  CREATE TABLE w (k PRIMARY KEY) WITHOUT ROWID;
+  CREATE VIEW v AS SELECT n * 10 AS n FROM t;
+`;
+
+async function tablePool(options: PoolOptions = {}): Promise<Pool> {
   const pool = openPool(freshFile(), { readers: 1, ...options });
-  await pool.exec(`
-    CREATE TABLE t (n INTEGER); CREATE TABLE other (n INTEGER);
-    CREATE TABLE w (k PRIMARY KEY) WITHOUT ROWID;
-    CREATE VIEW v AS SELECT n * 10 AS n FROM t;
-  `);
+  await pool.exec(TABLES);
   return pool;
 }
+
+/** A live query that is over with its test, so that the next has the pool idle. */
+function live(pool: Pool, ...query: Parameters<Pool['live']>) {
+  const rows = pool.live(...query);
+  onTestFinished(async () => {
+    await rows.return?.();
+  });
+  return rows;
+}
+
+const freshPool = sharedPool({ readers: 1 });
 
 type Rows = AsyncIterator<Record<string, unknown>[], undefined>;
 
@@ -33,9 +47,11 @@ async function staysStill(rows: Rows, pool: Pool): Promise<boolean> {
 }
 
 describe.each(['auto', 'off'] as const)('a live query, hooks %s', (hooks) => {
+  const freshPool = sharedPool({ readers: 1, hooks });
+
   test('gives the rows, and again after a commit', async () => {
-    const pool = await tablePool({ hooks });
-    const rows = pool.live('SELECT n FROM t ORDER BY n');
+    const pool = await freshPool(TABLES);
+    const rows = live(pool, 'SELECT n FROM t ORDER BY n');
     expect(await nextRows(rows)).toEqual([]);
     await pool.run('INSERT INTO t VALUES (1)');
     expect(await nextRows(rows)).toEqual([1]);
@@ -45,7 +61,7 @@ describe.each(['auto', 'off'] as const)('a live query, hooks %s', (hooks) => {
   });
 
   test('sees the last state, with fewer looks than commits', async () => {
-    const pool = await tablePool({ hooks });
+    const pool = await freshPool(TABLES);
     const commits = 400;
     let looks = 0;
     const watching = (async () => {
@@ -88,8 +104,8 @@ hooked('a live query looks again', () => {
     ['SELECT (SELECT count(*) FROM w) AS n', "INSERT INTO w VALUES ('k')"],
     ['SELECT n FROM t UNION SELECT n FROM other', 'INSERT INTO other VALUES (2)'],
   ])('for %s after %s', async (query, write) => {
-    const pool = await tablePool();
-    const rows = pool.live(query);
+    const pool = await freshPool(TABLES);
+    const rows = live(pool, query);
     const before = await nextRows(rows);
     await pool.run(write);
     expect(await nextRows(rows)).not.toEqual(before);
@@ -104,8 +120,8 @@ hooked('a live query looks again', () => {
   });
 
   test('by the view as it is now', async () => {
-    const pool = await tablePool();
-    const rows = pool.live('SELECT n FROM v');
+    const pool = await freshPool(TABLES);
+    const rows = live(pool, 'SELECT n FROM v');
     expect(await nextRows(rows)).toEqual([]);
     await pool.exec('DROP VIEW v; CREATE VIEW v AS SELECT n FROM other');
     expect(await nextRows(rows)).toEqual([]);
@@ -125,8 +141,8 @@ describe('a live query ends', () => {
   });
 
   test('with return, while it waits', async () => {
-    const pool = await tablePool();
-    const rows = pool.live('SELECT n FROM t');
+    const pool = await freshPool(TABLES);
+    const rows = live(pool, 'SELECT n FROM t');
     await nextRows(rows);
     const waiting = rows.next();
     await rows.return?.();
@@ -147,9 +163,9 @@ describe('a live query ends', () => {
   });
 
   test.each(['before it began', 'while it waits'])('by its signal, %s', async (when) => {
-    const pool = await tablePool();
+    const pool = await freshPool(TABLES);
     const controller = new AbortController();
-    const rows = pool.live('SELECT n FROM t', [], { signal: controller.signal });
+    const rows = live(pool, 'SELECT n FROM t', [], { signal: controller.signal });
     if (when === 'while it waits') await nextRows(rows);
     const waiting = when === 'while it waits' ? failure(rows.next()) : undefined;
     controller.abort();
@@ -159,8 +175,8 @@ describe('a live query ends', () => {
   });
 
   test('with the error of its query', async () => {
-    const pool = await tablePool();
-    const rows = pool.live('SELECT n FROM t');
+    const pool = await freshPool(TABLES);
+    const rows = live(pool, 'SELECT n FROM t');
     await nextRows(rows);
     await pool.exec('DROP TABLE t');
     expect(await outcome(rows.next())).toBe('SQLITE_ERROR');
@@ -186,16 +202,16 @@ hooked('a live query that takes a minute', () => {
 test.each(['INSERT INTO t VALUES (1)', 'DELETE FROM t', 'BEGIN'])(
   'a live query must read: %s',
   async (sql) => {
-    const pool = await tablePool();
+    const pool = await freshPool(TABLES);
     expect(() => pool.live(sql)).toThrow(/live is for a statement that reads/);
   },
 );
 
 test('parameters of a live query are those of its call', async () => {
-  const pool = await tablePool();
+  const pool = await freshPool(TABLES);
   await pool.run('INSERT INTO t VALUES (1), (2)');
   const params = [1];
-  const rows = pool.live('SELECT n FROM t WHERE n = ?', params);
+  const rows = live(pool, 'SELECT n FROM t WHERE n = ?', params);
   params[0] = 2;
   expect(await nextRows(rows)).toEqual([1]);
 });
