@@ -5,6 +5,7 @@ import { type createPool, type Pool, PoolError, type PoolOptions } from '@poolit
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { runScript } from './support/child.ts';
+import { onNodeSqlite } from './support/engine.ts';
 import { freshFile, freshFolder, openPool, outcome } from './support/folder.ts';
 
 /** Threads of this process's pools; each has one port on this side. */
@@ -224,11 +225,11 @@ test('copies of the package in one process, ESM and CommonJS, leave no thread be
     `
     import { createRequire } from 'node:module';
     import { readdirSync } from 'node:fs';
-    const [file, esm, cjs] = process.argv.slice(1);
+    const [file, esm, cjs, driver] = process.argv.slice(1);
     const tasks = () => readdirSync('/proc/self/task').length;
     const copies = [await import(esm), createRequire(esm)(cjs)];
     for (let i = 0; i < 4; i++) copies.push(await import(esm + '?reload=' + i));
-    const pools = copies.map((copy) => copy.createPool(file, { readers: 1 }));
+    const pools = copies.map((copy) => copy.createPool(file, { readers: 1, driver }));
     const [first, second] = pools;
     await first.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)');
     const before = process.platform === 'linux' ? tasks() : 0;
@@ -253,7 +254,7 @@ test('copies of the package in one process, ESM and CommonJS, leave no thread be
     told.count = (await first.get('SELECT count(*) AS n FROM t')).n;
     await first.close();
     console.log(JSON.stringify(told));`,
-    { args: [freshFile(), esm, cjs] },
+    { args: [freshFile(), esm, cjs, onNodeSqlite ? 'node:sqlite' : 'better-sqlite3'] },
   );
   expect(ended.stderr).toBe('');
   expect(JSON.parse(ended.stdout)).toEqual({
