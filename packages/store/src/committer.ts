@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BucketError } from './bucket.js';
 import type { Entry } from './entry.js';
 import { Fairness } from './fairness.js';
-import type { Log } from './log.js';
+import type { Entries, Log } from './log.js';
 import type { Answer, Question } from './questions.js';
 import type { Signs } from './signs.js';
 
@@ -11,6 +11,11 @@ type Proposal = Question & { type: 'propose' };
 /** Between two tries of a request that failed, in ms: it doubles up to the longer. */
 const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 1000;
+
+/** So many entries are read at once to learn whose a place is: who was beaten needs them next. */
+const AHEAD = 64;
+/** Where there are rivals, that is asked so long after the entry was sent, in ms, without waiting for the answer. */
+const HEAD_START = 2;
 
 /**
  * Commits entries. One is committed once it stands in the log in its place, and of all who want a place one gets it.
@@ -24,6 +29,10 @@ export class Committer {
   readonly #hurry: AbortSignal;
   /** Why the last entry could not be placed. */
   #error: unknown;
+  /** What stands in the log from the place on where an entry was beaten. */
+  #ahead: { from: number; read: Entries } | undefined;
+  /** The same, asked for before it is known whether it is needed. */
+  #peeked: Promise<Entries | undefined> | undefined;
 
   /**
    * @param patience how long, in ms, it is tried to learn what became of an entry.
@@ -62,7 +71,9 @@ export class Committer {
     let underWay = false;
     for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
       try {
-        if ((await this.create(entry)) === 'created') return 'ours';
+        const created = this.create(entry);
+        this.#peek(entry.number);
+        if ((await created) === 'created') return 'ours';
         // It may be our own all the same: an SDK sends a request again by itself.
         underWay = true;
         if ((await this.isOurs(entry)) === true) return 'ours';
@@ -91,10 +102,45 @@ export class Committer {
 
   /** Whether it is this entry that stands in its place; undefined where none does. */
   protected async isOurs({ number, token }: Entry): Promise<boolean | undefined> {
+    const peeked = await this.#peeked;
+    this.#peeked = undefined;
+    const read = peeked ?? (await this.#read(number));
+    const [there] = read.entries;
+    // A tombstone has the token of its entry.
+    const its = there === undefined ? await this.#buried(number, read) : there.token;
+    if (there !== undefined) this.#ahead = { from: number, read };
+    return its === undefined ? undefined : its === token;
+  }
+
+  /** What was read of the log from a place on, by the way; once. */
+  handOver(from: number): Entries | undefined {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return ahead?.from === from ? ahead.read : undefined;
+  }
+
+  async #buried(number: number, { end }: Entries): Promise<string | undefined> {
+    return end === 'tombstone' ? this.log.tokenAt(number) : undefined;
+  }
+
+  async #read(number: number): Promise<Entries> {
     const started = performance.now();
-    const there = await this.log.tokenAt(number);
+    // There is one, and whoever comes to read it must know whether there are more.
+    const read = await this.log.readMany(number, AHEAD, { atFirst: 2 });
     this.fairness.took('read', performance.now() - started);
-    return there === undefined ? undefined : there === token;
+    return read;
+  }
+
+  /** Asks what stands in a place while an entry is on its way there: who is beaten saves a trip. */
+  #peek(number: number): void {
+    this.#peeked = undefined;
+    if (!this.fairness.hasRivals(performance.now())) return;
+    this.#peeked = sleep(HEAD_START)
+      .then(() => this.#read(number))
+      .then(
+        (read) => (read.entries.length > 0 ? read : undefined),
+        () => undefined, // It is asked for again where it is needed.
+      );
   }
 
   /** Looks whether others want to commit. */
@@ -112,9 +158,13 @@ export class Committer {
     while (!taken && !this.#hurry.aborted) {
       const left = started + ms - performance.now();
       if (left <= 0) break;
-      await this.#sleep(Math.min(left, fairness.look));
+      await this.#sleep(fairness.isLeaving ? Math.min(left, fairness.look) : left);
+      // To look takes as long as to hear that the place was taken.
+      if (!fairness.isLeaving) continue;
       try {
-        taken = (await this.log.tokenAt(number)) !== undefined;
+        const read = await this.#read(number);
+        taken = read.end === 'tombstone' || read.entries.length > 0;
+        if (read.entries.length > 0) this.#ahead = { from: number, read };
       } catch {
         // Whether the place is free shows when it is wanted.
         return false;

@@ -6,7 +6,7 @@ const MOST_PATIENCE = 8;
 /** What they need beside, in ms: to apply an entry, and to run their statements again. */
 const WORK = 10;
 /** Of those who want a place, one that was never beaten waits for so long, in ms, and so much less with each time. */
-const ORDER = { longest: 10, step: 2.5 };
+const ORDER = { longest: 3, step: 1 };
 /** The share of the newest measurement in an average. */
 const NEWEST = 0.2;
 
@@ -33,6 +33,10 @@ export class Fairness {
     this.#rivalsUntil = now + REMEMBERED;
   }
 
+  hasRivals(now: number): boolean {
+    return now < this.#rivalsUntil;
+  }
+
   won(): void {
     this.#won = true;
   }
@@ -49,15 +53,20 @@ export class Fairness {
    * @param beaten how often what is to be committed was beaten.
    */
   leaves(now: number, beaten: number): number {
-    if (now >= this.#rivalsUntil) return 0;
+    if (!this.hasRivals(now)) return 0;
     const { read, write } = this.#usual;
     if (this.#won) return this.#patience * (read + write) + WORK;
     return Math.max(0, ORDER.longest - ORDER.step * beaten) + Math.random();
   }
 
+  /** Whether a place is left to others since the last entry is our own. */
+  get isLeaving(): boolean {
+    return this.#won;
+  }
+
   /** How long to wait between two looks whether somebody took it, in ms. */
   get look(): number {
-    return Math.max(2, this.#usual.read / 2);
+    return Math.max(2, this.#usual.read / 4);
   }
 
   /** A place that was left to others was taken, or was not: then they may be slower than was thought. */

@@ -30,6 +30,14 @@ export interface Entries {
   readonly end: 'gap' | 'tombstone' | 'more';
 }
 
+/** How entries are read. */
+export interface ReadOptions {
+  /** None is read behind the one with which their parts have more bytes than that. */
+  mostBytes?: number;
+  /** For how many it asks at first: more than one where it is known that there is one. */
+  atFirst?: number;
+}
+
 /**
  * The log in a bucket. Entries are created, each once, and read; their numbers have no gaps. It
  * keeps nothing in memory, and repeats no request but that for a segment. Errors are the bucket's, and DamagedError where
@@ -66,11 +74,14 @@ export class Log {
   }
 
   /**
-   * The entries from a number on, up to where none is, at most so many, and none behind the one
-   * with which their parts have more than `mostBytes`. It asks for one, and for more at once the
-   * more there are: at the end of the log it costs one request.
+   * The entries from a number on, up to where none is, at most so many. It asks for one, and for more at
+   * once the more there are: at the end of the log it costs one request.
    */
-  async readMany(from: number, most: number, mostBytes = MOST_GATHERED): Promise<Entries> {
+  async readMany(
+    from: number,
+    most: number,
+    { mostBytes = MOST_GATHERED, atFirst = 1 }: ReadOptions = {},
+  ): Promise<Entries> {
     const entries: Entry[] = [];
     const underWay: Promise<LogObject | undefined>[] = [];
     let next = from;
@@ -84,7 +95,8 @@ export class Log {
       }
     };
     try {
-      begin(1);
+      begin(atFirst);
+      let known = atFirst - 1;
       for (let first = underWay.shift(); first !== undefined; first = underWay.shift()) {
         const object = await first;
         if (object === undefined) return { entries, end: 'gap' };
@@ -95,7 +107,9 @@ export class Log {
         if (gathered > mostBytes) return { entries, end: 'more' };
         // What a client does for a request is a millisecond's work: timers and sockets have theirs between.
         await nextTurn();
-        begin(2);
+        // The more there are, the more there may be; at the end none is waited for in vain.
+        if (known > 0) known--;
+        else begin(2);
       }
       return { entries, end: 'more' };
     } finally {

@@ -191,8 +191,9 @@ export class FileReplica implements Replica {
   /** Entries behind a position. */
   async #catchUp(position: Position, attempt: number): Promise<Answer> {
     const from = position.number + 1;
-    const read = this.#ahead?.from === from ? this.#ahead.read : await this.#read(from);
+    const ahead = this.#ahead?.from === from ? this.#ahead.read : undefined;
     this.#ahead = undefined;
+    const read = this.#parts.committer.handOver(from) ?? ahead ?? (await this.#read(from));
     const { entries, end } = read;
     if (entries.length === 0 && end === 'tombstone') {
       return this.#quarantined(position, 'what comes next was collected');

@@ -218,10 +218,10 @@ test('entries are given out when they have become many bytes', async () => {
   const { log } = await logOf(0);
   const parts = [{ type: 'changes' as const, bytes: new Uint8Array(400_000) }];
   for (const number of [1, 2, 3]) await log.create(entryOf(number, { parts }));
-  const first = await log.readMany(1, 10, 500_000);
+  const first = await log.readMany(1, 10, { mostBytes: 500_000 });
   expect(first.entries.map(({ number }) => number)).toEqual([1, 2]);
   expect(first.end).toBe('more');
-  expect((await log.readMany(3, 10, 500_000)).end).toBe('gap');
+  expect((await log.readMany(3, 10, { mostBytes: 500_000 })).end).toBe('gap');
 });
 
 test('an entry that is collected while it is read is a tombstone', async () => {
