@@ -23,6 +23,8 @@ export interface Era {
   points?: readonly Point[];
   /** How often a member may come to its point before it is killed there. Default: 25. */
   most?: number;
+  /** How often a member that died begins with a new file, from 0 to 1. Default: 0.15. */
+  renewed?: number;
   /** How often one of them stands still for a while. */
   stops?: number;
   /** How long they work beside that, at least, in ms. */
@@ -89,7 +91,7 @@ async function makeTables(folder: string): Promise<void> {
 
 /** Everything that is done to the members, until it is done. */
 async function work(
-  { points = [], most = 25, stops = 0, ms = 0 }: Era,
+  { points = [], most = 25, renewed = 0.15, stops = 0, ms = 0 }: Era,
   members: readonly Member[],
   folder: string,
   random: () => number,
@@ -109,7 +111,7 @@ async function work(
         await delay(below(200));
         report.count('requests that outlived their sender', await land(folder));
       }
-      if (random() < 0.15) {
+      if (random() < renewed) {
         member.forget();
         report.count('new replicas');
       }
