@@ -33,6 +33,8 @@ export function applyUntangled(
   const replaced = new Changes();
   const insertions = new Changes();
   const updates: Change[] = [];
+  /** The keys of what is inserted. */
+  const inserted = new Set<string>();
   const patchHeads = new Map<Uint8Array, Uint8Array>();
   const patchHeadOf = (head: Uint8Array): Uint8Array => {
     const known = patchHeads.get(head) ?? patchHead(head);
@@ -45,6 +47,7 @@ export function applyUntangled(
     if (operation === DELETE) deletions.add(table.head, bytes);
     else if (operation === INSERT) {
       insertions.add(table.head, bytes);
+      inserted.add(identity(change, after));
       replaced.add(patchHeadOf(table.head), DELETION, ...keyOf(after, table.keys));
     } else {
       updates.push(change);
@@ -52,22 +55,19 @@ export function applyUntangled(
     }
   }
   if (!apply(db, deletions)) return false;
-  // A session tells what was in the rows that go: an update has no more of them than it changes.
-  const session = db.createSession();
-  try {
-    if (!apply(db, removals)) return false;
-    const rows = rowsOf(session.changeset());
-    for (const update of updates) {
-      const row = rows.get(identity(update, update.before));
-      const after = row === undefined ? undefined : updated(row, update);
-      if (after === undefined) return false;
-      insertions.add(update.table.head, INSERTION, ...after);
-    }
-  } finally {
-    session.close();
+  // What was in the rows that go: an update has no more of them than it changes.
+  const rows = removed(db, () => apply(db, removals));
+  if (rows === undefined) return false;
+  for (const update of updates) {
+    const row = rows.get(identity(update, update.before));
+    const after = row === undefined ? undefined : updated(row, update);
+    if (after === undefined) return false;
+    insertions.add(update.table.head, INSERTION, ...after);
   }
-  // Rows with these keys can be nothing but what the changeset names by another key that compares as the same.
-  if (!apply(db, replaced, constants.SQLITE_CHANGESET_NOTFOUND)) return false;
+  // A row that is there already may have a key that compares as the same; with the very same key it must not be there.
+  const { SQLITE_CHANGESET_NOTFOUND } = constants;
+  const others = removed(db, () => apply(db, replaced, SQLITE_CHANGESET_NOTFOUND));
+  if (others === undefined || [...others.keys()].some((key) => inserted.has(key))) return false;
   // Insertions come before what updates leave: of a row that is told twice, the first has its last key.
   return apply(db, insertions, constants.SQLITE_CHANGESET_CONFLICT);
 }
@@ -80,11 +80,21 @@ function apply(db: DatabaseSync, changes: Changes, passable?: number): boolean {
   return changes.isEmpty || db.applyChangeset(changes.bytes(), { onConflict });
 }
 
-function rowsOf(changeset: Uint8Array): Map<string, readonly RawValue[]> {
-  const rows = new Map<string, readonly RawValue[]>();
-  for (const change of changesOf(changeset))
-    rows.set(identity(change, change.before), change.before);
-  return rows;
+/** The rows that `work` removes, each by its key; undefined where it fails. */
+function removed(
+  db: DatabaseSync,
+  work: () => boolean,
+): Map<string, readonly RawValue[]> | undefined {
+  const session = db.createSession();
+  try {
+    if (!work()) return undefined;
+    const rows = new Map<string, readonly RawValue[]>();
+    for (const change of changesOf(session.changeset()))
+      rows.set(identity(change, change.before), change.before);
+    return rows;
+  } finally {
+    session.close();
+  }
 }
 
 function keyOf(row: readonly RawValue[], keys: readonly boolean[]): RawValue[] {

@@ -120,3 +120,25 @@ test('what is not as it was where it was changed is not written over', () => {
   expect(why).toMatch(/entry 3 does not apply: rows are not what they were/);
   expect(b.content()).toEqual(before);
 });
+
+test('a row that is inserted is not put in the place of one that has its key', () => {
+  using nodes = new Nodes();
+  const log = new MemoryLog();
+  let why = '';
+  const a = nodes.open(log, 'a.db');
+  const b = nodes.open(log, 'b.db', {
+    asked: (question) => {
+      if (question.type !== 'quarantine') return undefined;
+      why = question.reason;
+      return { type: 'failed', code: 'POOL_STORE', message: 'quarantined' };
+    },
+  });
+  a.run('CREATE TABLE t (id TEXT NOT NULL COLLATE NOCASE PRIMARY KEY, a)');
+  b.pull();
+  b.writer.exec("INSERT INTO t VALUES ('k', 'its own')");
+  const before = b.content();
+  a.run("INSERT INTO t VALUES ('k', 'another')");
+  expect(() => b.pull()).toThrow('quarantined');
+  expect(why).toMatch(/entry 2 does not apply: rows are not what they were/);
+  expect(b.content()).toEqual(before);
+});
