@@ -20,8 +20,8 @@ async function lived(era: Omit<Era, 'seed'>): Promise<string[]> {
 type Row = [what: string, era: Omit<Era, 'seed'>];
 
 const SOUND: Row[] = [
-  ['killed at each point', { members: 4, points: POINTS, most: 10, stops: 3, snapshotEvery: 10 }],
-  ['cut off now and then', { members: 3, stops: 3, options: { network: 'dark', calls: 25 } }],
+  ['killed at each point', { members: 4, points: POINTS, most: 6, stops: 2, snapshotEvery: 10 }],
+  ['cut off now and then', { members: 3, stops: 3, options: { network: 'dark', calls: 15 } }],
 ];
 
 type Wrong = [broken: Broken, network: Network | undefined, era: Partial<Era>, found: RegExp];
