@@ -8,16 +8,17 @@ import { FaultyBucket } from '../../packages/store/test/support/faulty-bucket.ts
 import type { MemberOptions } from './crew.ts';
 import { Death, HarmfulBucket, watched } from './harm.ts';
 import { badNetwork } from './network.ts';
+import { bucketIn } from './reading.ts';
 import type { Telling } from './told.ts';
 import { brokenBucket, brokenParts } from './variants.ts';
 
 /** The store of one member: a folder, a bad network before it, and whatever harm it comes to. */
 export function memberStore(options: MemberOptions, telling: Telling): PoolStore {
   const { folder, harm, broken, network, seed, settings } = options;
-  const bucketIn = (name: string) => new FolderBucket(join(folder, name), { sync: false });
+  const archive = new FolderBucket(join(folder, 'archive'), { sync: false });
   const death = new Death(harm, telling);
-  const plain = brokenBucket(broken, bucketIn('bucket'));
-  const harmful = new HarmfulBucket(plain, bucketIn('archive'), join(folder, 'wire'), death);
+  const plain = brokenBucket(broken, bucketIn(folder));
+  const harmful = new HarmfulBucket(plain, archive, join(folder, 'wire'), death);
   const bucket = new FaultyBucket(harmful, network ? badNetwork(network, seed) : { seed });
   const gate = new URL('./harmful-gate.mjs', import.meta.url);
   const params = { gate: gateModule(), told: options.told, broken: broken ?? '' };

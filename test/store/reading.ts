@@ -1,13 +1,19 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Bucket } from '../../packages/store/src/bucket.ts';
 import { FolderBucket } from '../../packages/store/src/folder-bucket.ts';
 import { Log } from '../../packages/store/src/log.ts';
+import { S3Bucket, type S3BucketOptions } from '../../packages/store/src/s3-bucket.ts';
 import type { Logged } from './replay.ts';
 
-/** The bucket itself, behind whatever the members have before it. */
-export function bucketIn(folder: string): FolderBucket {
-  return new FolderBucket(join(folder, 'bucket'), { sync: false });
+/** What an S3Bucket is made of, as JSON: `pnpm test:s3` sets it, for this process and its members. */
+export const ON_S3 = 'STORE_ON_S3';
+
+/** The bucket itself, behind whatever the members have before it: a folder, or a prefix of the folder's name. */
+export function bucketIn(folder: string): Bucket {
+  const s3 = process.env[ON_S3];
+  if (s3 === undefined) return new FolderBucket(join(folder, 'bucket'), { sync: false });
+  return new S3Bucket({ ...(JSON.parse(s3) as S3BucketOptions), prefix: basename(folder) });
 }
 
 /** Every entry that was ever in the log, also those that were collected. */
