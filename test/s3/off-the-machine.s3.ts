@@ -1,7 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +8,7 @@ import { createPool, restoreBackup, restoreReplica } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { caughtUp, numbers, reaches } from '../../packages/core/test/support/litestream.ts';
-import { missing, type S3Server, startS3Server } from './server.ts';
+import { clientOf, type S3Server, startS3ServerWith } from './server.ts';
 
 const BUCKET = 'poolite';
 const SYNC = 500;
@@ -20,16 +19,7 @@ let server: S3Server;
 let folder = '';
 
 beforeAll(async () => {
-  const absent = missing();
-  if (absent.length > 0) {
-    throw new Error(
-      `this needs ${absent.join(', ')}: apt-get install ceph-mon ceph-osd ceph-common radosgw curl`,
-    );
-  }
-  server = await startS3Server();
-  const core = createRequire(new URL('../../packages/core/package.json', import.meta.url));
-  const { S3Client, CreateBucketCommand } = core('@aws-sdk/client-s3');
-  await new S3Client(client()).send(new CreateBucketCommand({ Bucket: BUCKET }));
+  server = await startS3ServerWith(BUCKET);
 });
 
 afterAll(() => server?.stop());
@@ -39,12 +29,6 @@ beforeEach(() => {
   const mine = folder;
   onTestFinished(() => rmSync(mine, { recursive: true, force: true }));
 });
-
-function client() {
-  const { endpoint, accessKeyId, secretAccessKey } = server;
-  const credentials = { accessKeyId, secretAccessKey };
-  return { endpoint, region: 'us-east-1', forcePathStyle: true, credentials };
-}
 
 function replica(path: string) {
   const { endpoint, accessKeyId, secretAccessKey } = server;
@@ -57,7 +41,7 @@ function replica(path: string) {
 
 test('backups go to the bucket in parts, are thinned out there, and come back', async () => {
   const file = join(folder, 'shop.db');
-  const destination = { url: `s3://${BUCKET}/shop`, client: client() };
+  const destination = { url: `s3://${BUCKET}/shop`, client: clientOf(server) };
   const pool = createPool(file, {
     backups: { directory: join(folder, 'backups'), keep: 2, destination },
   });
@@ -77,12 +61,12 @@ test('backups go to the bucket in parts, are thinned out there, and come back', 
   expect(all[0]?.path).toBe(paths[2]);
   const target = join(folder, 'restored.db');
   const url = all[0]?.stored?.location as string;
-  const restored = await restoreBackup(url, target, { client: client() });
+  const restored = await restoreBackup(url, target, { client: clientOf(server) });
   expect(restored).toMatchObject({ verdict: 'ok', bytes: readFileSync(paths[2] as string).length });
   expect(numbers(target)).toHaveLength(36);
   await expect(
     restoreBackup(`s3://${BUCKET}/shop/backup_20200101_000000.sqlite`, join(folder, 'x.db'), {
-      client: client(),
+      client: clientOf(server),
     }),
   ).rejects.toMatchObject({ code: 'POOL_BACKUP' });
 });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const PROGRAMS = ['ceph-mon', 'ceph-osd', 'ceph', 'radosgw', 'radosgw-admin', 'curl'];
 
 /** The programs that are missing here; Debian has them in ceph-mon, ceph-osd, ceph-common, radosgw. */
-export function missing(): string[] {
+function missing(): string[] {
   return PROGRAMS.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
 }
 
@@ -19,6 +20,27 @@ export interface S3Server {
   accessKeyId: string;
   secretAccessKey: string;
   stop(): Promise<void>;
+}
+
+/** What a client of this server is made with. */
+export function clientOf({ endpoint, accessKeyId, secretAccessKey }: S3Server) {
+  const credentials = { accessKeyId, secretAccessKey };
+  return { endpoint, region: 'us-east-1', forcePathStyle: true, credentials };
+}
+
+/** A server with one bucket, for all tests of a file. */
+export async function startS3ServerWith(bucket: string): Promise<S3Server> {
+  const absent = missing();
+  if (absent.length > 0) {
+    throw new Error(
+      `this needs ${absent.join(', ')}: apt-get install ceph-mon ceph-osd ceph-common radosgw curl`,
+    );
+  }
+  const server = await startS3Server();
+  const core = createRequire(new URL('../../packages/core/package.json', import.meta.url));
+  const { S3Client, CreateBucketCommand } = core('@aws-sdk/client-s3');
+  await new S3Client(clientOf(server)).send(new CreateBucketCommand({ Bucket: bucket }));
+  return server;
 }
 
 /** Two ports in a row that are free at this moment. */
@@ -33,7 +55,7 @@ async function freePort(): Promise<number> {
   }
 }
 
-export async function startS3Server(): Promise<S3Server> {
+async function startS3Server(): Promise<S3Server> {
   const folder = mkdtempSync(join(tmpdir(), 'poolite-s3-'));
   const script = fileURLToPath(new URL('radosgw.sh', import.meta.url));
   const port = await freePort();

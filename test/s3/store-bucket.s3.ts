@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPool } from '@poolite/core';
@@ -15,7 +14,7 @@ import { S3Bucket } from '../../packages/store/src/s3-bucket.ts';
 import { fetchSnapshot, storeSnapshot } from '../../packages/store/src/snapshots.ts';
 import { bucketContract } from '../../packages/store/test/support/bucket-contract.ts';
 import { entryOf } from '../../packages/store/test/support/entries.ts';
-import { missing, type S3Server, startS3Server } from './server.ts';
+import { clientOf, type S3Server, startS3ServerWith } from './server.ts';
 
 const BUCKET = 'logs';
 let server: S3Server;
@@ -29,30 +28,15 @@ beforeEach(() => {
 });
 
 beforeAll(async () => {
-  const absent = missing();
-  if (absent.length > 0) {
-    throw new Error(
-      `this needs ${absent.join(', ')}: apt-get install ceph-mon ceph-osd ceph-common radosgw curl`,
-    );
-  }
-  server = await startS3Server();
-  const store = createRequire(new URL('../../packages/store/package.json', import.meta.url));
-  const { S3Client, CreateBucketCommand } = store('@aws-sdk/client-s3');
-  await new S3Client(client()).send(new CreateBucketCommand({ Bucket: BUCKET }));
+  server = await startS3ServerWith(BUCKET);
 });
 
 afterAll(() => server?.stop());
 
-function client() {
-  const { endpoint, accessKeyId, secretAccessKey } = server;
-  const credentials = { accessKeyId, secretAccessKey };
-  return { endpoint, region: 'us-east-1', forcePathStyle: true, credentials };
-}
-
 /** Handles on one prefix that nobody has used, each with a client of its own. */
 async function fresh(): Promise<() => S3Bucket> {
   const prefix = `log-${++prefixes}`;
-  return () => new S3Bucket({ bucket: BUCKET, prefix, client: client() });
+  return () => new S3Bucket({ bucket: BUCKET, prefix, client: clientOf(server) });
 }
 
 bucketContract('radosgw', fresh, {
@@ -113,7 +97,7 @@ test('machines that write one database through a real server lose and double not
       acquireTimeout: 100_000,
       transactionTimeout: 100_000,
       retries: 100,
-      store: s3Store({ bucket: BUCKET, prefix, client: client(), snapshotEvery: 10 }),
+      store: s3Store({ bucket: BUCKET, prefix, client: clientOf(server), snapshotEvery: 10 }),
     }),
   );
   for (const pool of pools) onTestFinished(() => pool.close({ force: true }));
@@ -156,7 +140,7 @@ test('what a real server refuses certainly had no effect, and the way out is tol
     ],
   ];
   for (const [options, bucket, says] of wrong) {
-    const handle = new S3Bucket({ bucket, client: { ...client(), ...options } });
+    const handle = new S3Bucket({ bucket, client: { ...clientOf(server), ...options } });
     for (const attempt of [
       () => handle.create('log/1', new Uint8Array(1)),
       () => handle.get('log/1'),

@@ -134,7 +134,7 @@ export class FileReplica implements Replica {
 
   async #answer(question: Question): Promise<Answer> {
     try {
-      this.#isAt(question.position);
+      this.#isAt(question.position.number);
       switch (question.type) {
         case 'opened':
           this.#sqlite = question.sqlite;
@@ -160,17 +160,17 @@ export class FileReplica implements Replica {
     const { log } = this.#parts;
     const { number, token } = position;
     if (number === 0) return this.#catchUp(position, 0);
-    const there = await log.tokenAt(number);
-    if (there === undefined) {
+    const last = await log.read(number);
+    if (last === undefined) {
       throw new PoolError(
         'POOL_STORE',
         `${this.#host.file} is at entry ${number}, and ${log.bucket.where} has no such entry: it is the replica of ` +
           'another log, or entries were removed. Use the right bucket and prefix, or move the file away',
       );
     }
+    const there = last === 'tombstone' ? await log.tokenAt(number) : last.token;
     if (there !== token) return this.#quarantined(position, 'its entry is not that of the log');
-    const last = await log.read(number);
-    if (last !== undefined && last !== 'tombstone') this.#checkVersion(last);
+    if (last !== 'tombstone') this.#checkVersion(last);
     return this.#catchUp(position, 0);
   }
 
@@ -178,7 +178,7 @@ export class FileReplica implements Replica {
     const answer = await this.#parts.committer.commit(question);
     const stats = this.#stats;
     if (answer.type === 'stored') {
-      this.#isAt({ number: question.position.number + 1, token: question.token });
+      this.#isAt(question.position.number + 1);
       stats.committed++;
       stats.seenAt = Date.now();
       this.#parts.snapshots.committed(stats.position);
@@ -270,7 +270,7 @@ export class FileReplica implements Replica {
     );
   }
 
-  #isAt({ number }: Position): void {
+  #isAt(number: number): void {
     this.#position = number;
     this.#stats.position = number;
   }
@@ -306,9 +306,14 @@ export class FileReplica implements Replica {
 
   #lookLater(): void {
     const { interval } = this.#host;
-    if (interval === 0 || this.#stopped) return;
+    if (interval === 0) return;
     const rest = this.#stats.seenAt + interval - Date.now();
-    this.#timer = setTimeout(() => this.#lookNow(), Math.max(1, Math.min(interval, rest)));
+    this.#lookIn(Math.max(1, Math.min(interval, rest)));
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => this.#lookNow(), ms);
     this.#timer.unref();
   }
 
@@ -322,9 +327,7 @@ export class FileReplica implements Replica {
       },
       (error) => {
         this.#stats.error = String((error as Error).message);
-        const pause = setTimeout(() => this.#lookLater(), this.#host.interval);
-        pause.unref();
-        this.#timer = pause;
+        this.#lookIn(this.#host.interval);
       },
     );
   }

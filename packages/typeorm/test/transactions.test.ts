@@ -15,6 +15,22 @@ import {
 
 const freshSource = freshSources();
 
+/** A transaction that has saved 'first', and keeps the writer until it is told to let go. */
+async function holding(source: DataSource): Promise<() => Promise<void>> {
+  const held = step();
+  const goOn = step();
+  const over = source.transaction(async (manager) => {
+    await manager.save(Account, account('first'));
+    held.reach();
+    await goOn.reached;
+  });
+  await held.reached;
+  return () => {
+    goOn.reach();
+    return over;
+  };
+}
+
 describe('transactions of many callers', () => {
   const deposit = (source: DataSource) =>
     source.transaction(async (manager) => {
@@ -346,19 +362,11 @@ describe('a transaction of a query runner', () => {
 
   test("of a save that cannot have the writer in time stores nothing, nor keeps it from others'", async () => {
     const source = await openSource({}, { readers: 1, acquireTimeout: 30 });
-    const held = step();
-    const goOn = step();
-    const holding = source.transaction(async (manager) => {
-      await manager.save(Account, account('first'));
-      held.reach();
-      await goOn.reached;
-    });
-    await held.reached;
+    const letGo = await holding(source);
     const late = account('late');
     expect(await outcome(source.getRepository(Account).save(late))).toBe('POOL_TIMEOUT');
     expect(late).not.toHaveProperty('id');
-    goOn.reach();
-    await holding;
+    await letGo();
     await source.getRepository(Account).save(account('second'));
     expect(await names(source)).toEqual(['first', 'second']);
   });
@@ -366,18 +374,10 @@ describe('a transaction of a query runner', () => {
   test('that cannot have the writer in time is not begun', async () => {
     const source = await openSource({}, { readers: 1, acquireTimeout: 30 });
     const other = source.createQueryRunner();
-    const held = step();
-    const goOn = step();
-    const holding = source.transaction(async (manager) => {
-      await manager.save(Account, account('first'));
-      held.reach();
-      await goOn.reached;
-    });
-    await held.reached;
+    const letGo = await holding(source);
     expect(await outcome(other.startTransaction())).toBe('POOL_TIMEOUT');
     expect(other.isTransactionActive).toBe(false);
-    goOn.reach();
-    await holding;
+    await letGo();
     await other.startTransaction();
     await other.manager.save(Account, account('second'));
     await other.commitTransaction();

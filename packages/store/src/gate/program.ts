@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import type { CommitGate, GateContext } from '@poolite/core';
+import type { CommitGate, GateContext, GateError } from '@poolite/core';
 import type { Part } from '../entry.js';
 import { MOST_ENTRY_BYTES } from '../entry-head.js';
 import type { Answer, Position, Question, TurnMessage } from '../questions.js';
 import { CatchUp, unexpected } from './catch-up.js';
 import { DeferredKeys } from './deferred-keys.js';
-import { misuse, type StoreError, storeError } from './gate-error.js';
+import { misuse, storeError } from './gate-error.js';
 import { makeOwnTables, Place } from './own-tables.js';
 import { Recorder } from './recorder.js';
 import { answeredRequests } from './requests.js';
@@ -53,7 +53,7 @@ class Gate implements CommitGate {
   /** How often what is proposed has been beaten. */
   #attempt = 0;
   /** What said so of the last, until it is rolled back. */
-  #beaten: StoreError | undefined;
+  #beaten: GateError | undefined;
   /** The file had something in it before its first entry, which must hold all of that. */
   #isSeed: boolean;
 
@@ -180,7 +180,7 @@ class Gate implements CommitGate {
     } catch (error) {
       // Who was beaten hears why it cannot run again.
       this.#attempt = 0;
-      const { message, code } = error as StoreError;
+      const { message, code } = error as GateError;
       Object.assign(beaten, { again: false, message, code: code ?? 'POOL_STORE', cause: error });
     }
   }
