@@ -1,13 +1,28 @@
-import { linkSync, readdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { linkSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { PoolError } from '@poolite/core';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { smallBank } from './support/backups.ts';
 import { failure, freshFolder, openPool, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
+import { sharedPool } from './support/shared-pool.ts';
 
 refuseUnhandled();
+
+const freshPool = sharedPool({ readers: 1 }, 'app.db');
+
+async function withFolder() {
+  const pool = await freshPool('CREATE TABLE t (id); INSERT INTO t VALUES (1)');
+  return { pool, folder: dirname(pool.file) };
+}
+
+/** A path in the folder that all share: what is there is removed after the test. */
+function passing(folder: string, name: string): string {
+  const path = join(folder, name);
+  onTestFinished(() => rmSync(path, { force: true }));
+  return path;
+}
 
 const wrongTargets: Record<
   string,
@@ -21,16 +36,18 @@ const wrongTargets: Record<
   'its WAL': [(folder) => join(folder, 'app.db-wal'), 'POOL_MISUSE', /is the database itself/],
   'a link to it': [
     (folder) => {
-      symlinkSync(join(folder, 'app.db'), join(folder, 'link'));
-      return join(folder, 'link');
+      const link = passing(folder, 'link');
+      symlinkSync(join(folder, 'app.db'), link);
+      return link;
     },
     'POOL_MISUSE',
     /is the database itself/,
   ],
   'its second name': [
     (folder) => {
-      linkSync(join(folder, 'app.db'), join(folder, 'name'));
-      return join(folder, 'name');
+      const name = passing(folder, 'name');
+      linkSync(join(folder, 'app.db'), name);
+      return name;
     },
     'POOL_MISUSE',
     /is the database itself/,
@@ -49,21 +66,23 @@ const wrongTargets: Record<
   'a device': [() => '/dev/null', 'POOL_MISUSE', /is not a regular file/],
   'a link to nowhere': [
     (folder) => {
-      symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
-      return join(folder, 'link');
+      const link = passing(folder, 'link');
+      symlinkSync(join(folder, 'nowhere'), link);
+      return link;
     },
     'POOL_MISUSE',
     /leads nowhere/,
   ],
   'another database in use': [
     (folder) => {
-      const db = new Database(join(folder, 'other.db'));
+      const other = passing(folder, 'other.db');
+      const db = new Database(other);
       db.pragma('journal_mode = WAL');
       db.exec('CREATE TABLE t (id)');
       onTestFinished(() => {
         db.close();
       });
-      return join(folder, 'other.db');
+      return other;
     },
     'POOL_MISUSE',
     /use restoreBackup/,
@@ -74,7 +93,7 @@ const wrongTargets: Record<
 test.each(Object.entries(wrongTargets))(
   'to %s: refused, nothing left',
   async (_, [make, code, says]) => {
-    const { pool, folder } = await smallBank();
+    const { pool, folder } = await withFolder();
     const target = make(folder);
     const before = readdirSync(folder).sort();
     const error = await failure(pool.backup(target));
@@ -95,7 +114,7 @@ test.each([
   [{ onProgress: 1 }, "option 'onProgress' must be a function"],
   [{ signal: {} }, "option 'signal' must be an AbortSignal"],
 ])('the options %j are refused', async (options, says) => {
-  const { pool, folder } = await smallBank();
+  const { pool, folder } = await withFolder();
   const error = await failure(pool.backup(join(folder, 'b'), options as never));
   expect(error.code).toBe('POOL_OPTIONS');
   expect(error.message).toContain(says);

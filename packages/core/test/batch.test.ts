@@ -1,7 +1,8 @@
 import { type BatchStatement, type Pool, PoolError } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool } from './support/folder.js';
+import { failure } from './support/folder.js';
 import { observe, refuseUnhandled } from './support/observer.js';
+import { sharedPool } from './support/shared-pool.ts';
 
 refuseUnhandled();
 
@@ -13,20 +14,20 @@ const insert = (a: number, b: unknown = 'b'): BatchStatement => ({
 
 const OR = (how: string) => `INSERT OR ${how} INTO t (a, b) VALUES (7, 7), (1, 1)`;
 
-async function open(file = freshFile()): Promise<Pool> {
-  const pool = openPool(file, { readers: 1 });
-  await pool.exec(`
+const TABLES = `
     CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER UNIQUE CHECK (a < 1000), b NOT NULL);
     CREATE TABLE child (t_id REFERENCES t DEFERRABLE INITIALLY DEFERRED);
     CREATE TRIGGER undo BEFORE INSERT ON t WHEN new.a = 666
-      BEGIN SELECT RAISE(ROLLBACK, 'undone'); END;`);
-  return pool;
-}
+      BEGIN SELECT RAISE(ROLLBACK, 'undone'); END;`;
+
+const freshPool = sharedPool({ readers: 1 });
+const freshMemory = sharedPool({ readers: 1 }, ':memory:');
+const open = () => freshPool(TABLES);
 
 const stored = async (pool: Pool) => (await pool.values('SELECT a FROM t ORDER BY a')).flat();
 
 describe.each(['file', ':memory:'])('on a database in %s', (where) => {
-  const start = () => open(where === 'file' ? freshFile() : where);
+  const start = () => (where === 'file' ? open() : freshMemory(TABLES));
 
   test('each statement has its own result, in order', async () => {
     const pool = await start();

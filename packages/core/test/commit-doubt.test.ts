@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
-import type { Pool, PoolOptions } from '@poolite/core';
+import type { Pool } from '@poolite/core';
 import { expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome, writeModule } from './support/folder.ts';
+import { failure, outcome, writeModule } from './support/folder.ts';
+import { sharedPool } from './support/shared-pool.ts';
 
 /**
  * better-sqlite3 on a disk that fails: COMMIT and what commits by itself are undone and refused, as
@@ -49,13 +50,11 @@ module.exports = class extends Database {
 module.exports.SqliteError = Database.SqliteError;
 `;
 
-async function failingPool(options: PoolOptions = {}): Promise<Pool> {
-  const file = freshFile();
-  const driver = writeModule(file, 'failing.cjs', FAILING);
-  const pool = openPool(file, { readers: 1, driver, ...options });
-  await pool.exec('CREATE TABLE t (v)');
-  return pool;
-}
+const freshPool = sharedPool((file) => ({
+  readers: 1,
+  driver: writeModule(file, 'failing.cjs', FAILING),
+}));
+const failingPool = () => freshPool('CREATE TABLE t (v)');
 
 const WAYS: Readonly<Record<string, (pool: Pool, code: string) => Promise<unknown>>> = {
   run: (pool, code) => pool.run('INSERT INTO t VALUES (fail(?))', [code]),

@@ -1,19 +1,20 @@
-import { dirname, join } from 'node:path';
 import type { Pool } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, openPool, outcome } from './support/folder.ts';
+import { failure, freshFile, openPool, outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
-import { openNumbers, range } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { NUMBERS, numbersOf, range } from './support/table.ts';
 
 refuseUnhandled();
 
+const freshPool = sharedPool();
 let pool: Pool;
 let stored: () => unknown[];
 let observer: Database.Database;
 
 beforeEach(async () => {
-  ({ pool, observer, stored } = await openNumbers());
+  ({ pool, observer, stored } = numbersOf(await freshPool(NUMBERS)));
 });
 
 const insert = (a: number) => pool.run('INSERT INTO t VALUES (?, ?)', [a, a]);
@@ -32,13 +33,13 @@ describe('what cannot share a transaction runs alone, amid groups', () => {
   test('VACUUM', async () => {
     await pool.run('DELETE FROM t');
     await amid(() => pool.run('VACUUM'));
-    const target = join(dirname(pool.file), 'copy.db');
+    const target = freshFile('copy.db');
     await pool.run('VACUUM INTO ?', [target]);
     expect(await openPool(target).get('SELECT count(*) AS n FROM t')).toEqual({ n: 200 });
   });
 
   test('ATTACH, and writes to what was attached', async () => {
-    const other = join(dirname(pool.file), 'other.db');
+    const other = freshFile('other.db');
     await amid(() => pool.run('ATTACH ? AS other', [other]));
     await pool.run('CREATE TABLE other.u (x)');
     await Promise.all(range(10).map((x) => pool.run('INSERT INTO other.u VALUES (?)', [x])));

@@ -1,18 +1,19 @@
 import type { Pool } from '@poolite/core';
 import type Database from 'better-sqlite3';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, freshFile, openPool, outcome } from './support/folder.ts';
+import { failure, outcome } from './support/folder.ts';
 import { observe, refuseUnhandled, SLOW } from './support/observer.ts';
+import { sharedPool } from './support/shared-pool.ts';
 import { range } from './support/table.ts';
 
 refuseUnhandled();
 
+const freshPool = sharedPool();
 let pool: Pool;
 let observer: Database.Database;
 
 beforeEach(async () => {
-  pool = openPool(freshFile());
-  await pool.exec(`
+  pool = await freshPool(`
     CREATE TABLE t (a INTEGER PRIMARY KEY, b);
     CREATE TABLE strict_t (a INTEGER PRIMARY KEY, b INTEGER NOT NULL CHECK (b < 100)) STRICT;
     CREATE TABLE parent (id INTEGER PRIMARY KEY);

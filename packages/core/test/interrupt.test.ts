@@ -1,33 +1,41 @@
-import type { Pool, PoolError } from '@poolite/core';
+import type { PoolError } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { codes, ENDLESS, ENDLESS_INSERT, endless, givenUp, hooked } from './support/endless.ts';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { slowPool } from './support/slow.ts';
 
-async function tablePool(file = freshFile()): Promise<Pool> {
-  const pool = openPool(file, { readers: 1 });
-  await pool.exec('CREATE TABLE t (n INTEGER)');
-  return pool;
-}
+const TABLE = 'CREATE TABLE t (n INTEGER)';
 
 hooked('what would take a minute is stopped, and its connection goes on', () => {
-  for (const file of ['', ':memory:']) {
-    // What one is given up by in the file, it is not in memory: the way there is the same.
-    for (const [i, [name, call]] of Object.entries(endless).entries()) {
-      const way = (i % 2 === 0) === (file === '') ? 'signal' : 'timeout';
-      test(`${name}, by its ${way}${file && ', in memory'}`, async () => {
-        const pool = await tablePool(file || undefined);
-        const error = await givenUp(way, (limits) => call(pool, limits));
-        expect(error.code).toBe(codes[way]);
-        // Each of these would wait for a minute behind what was not stopped.
-        expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
-        await pool.run('INSERT INTO t VALUES (1)');
-        expect(await pool.transaction((tx) => tx.all('SELECT n FROM t'))).toEqual([{ n: 1 }]);
-        expect(pool.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+  for (const where of ['test.db', ':memory:']) {
+    describe(where, () => {
+      const freshPool = sharedPool({ readers: 1 }, where);
+      // What one is given up by in the file, it is not in memory: the way there is the same.
+      for (const [i, [name, call]] of Object.entries(endless).entries()) {
+        const way = (i % 2 === 0) === (where === 'test.db') ? 'signal' : 'timeout';
+        test(`${name}, by its ${way}`, async () => {
+          const pool = await freshPool(TABLE);
+          const error = await givenUp(way, (limits) => call(pool, limits));
+          expect(error.code).toBe(codes[way]);
+          // Each of these would wait for a minute behind what was not stopped.
+          expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
+          await pool.run('INSERT INTO t VALUES (1)');
+          expect(await pool.transaction((tx) => tx.all('SELECT n FROM t'))).toEqual([{ n: 1 }]);
+          expect(pool.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+        });
+      }
+
+      test('nothing of them keeps the pool from closing', async () => {
+        const pool = await freshPool();
         await pool.close();
       });
-    }
+    });
   }
 });
+
+const freshPool = sharedPool({ readers: 1 });
+const tablePool = () => freshPool(TABLE);
 
 hooked('a write that is interrupted', () => {
   test('leaves the rest of its group as it is', async () => {
@@ -47,15 +55,16 @@ hooked('a write that is interrupted', () => {
 
   test('lets those go on that are given up behind it, and never runs them', async () => {
     const pool = await tablePool();
-    const controller = new AbortController();
-    const { signal } = controller;
-    const first = outcome(pool.run(ENDLESS_INSERT, [], { signal: AbortSignal.timeout(2000) }));
+    const [behind, before] = [new AbortController(), new AbortController()];
+    const { signal } = behind;
+    const first = outcome(pool.run(ENDLESS_INSERT, [], { signal: before.signal }));
     const given = Array.from({ length: 300 }, (_, n) =>
       outcome(pool.run('INSERT INTO t VALUES (?)', [n], { signal })),
     );
     const kept = pool.run("INSERT INTO t VALUES ('kept')");
-    setTimeout(() => controller.abort(), 60);
+    setTimeout(() => behind.abort(), 60);
     expect(new Set(await Promise.all(given))).toEqual(new Set(['POOL_ABORTED']));
+    before.abort();
     expect(await first).toBe('POOL_ABORTED');
     await kept;
     expect(await pool.values('SELECT n FROM t')).toEqual([['kept']]);
@@ -147,7 +156,8 @@ hooked('other limits', () => {
   });
 
   test('close by force interrupts all that runs', async () => {
-    const pool = await tablePool();
+    const pool = openPool(freshFile(), { readers: 1 });
+    await pool.exec(TABLE);
     const calls = [
       pool.get(ENDLESS),
       pool.run(ENDLESS_INSERT),
@@ -161,9 +171,8 @@ hooked('other limits', () => {
   });
 
   test('a wait for a lock of another connection ends', async () => {
-    const file = freshFile();
-    const pool = await tablePool(file);
-    const other = openPool(file, { readers: 2 });
+    const pool = await tablePool();
+    const other = openPool(pool.file, { readers: 2 });
     let finish = () => {};
     const held = new Promise<void>((resolve) => {
       finish = resolve;
@@ -214,11 +223,16 @@ describe('without the extension', () => {
   });
 
   test('it ends when its statement does', async () => {
-    const pool = openPool(freshFile(), { hooks: 'off', readers: 1 });
-    await pool.ready();
-    const seconds = ENDLESS.replace('3000000000', '10000000');
-    expect(await outcome(pool.get(seconds, [], { timeout: 20 }))).toBe('POOL_TIMEOUT');
+    const { pool, hold } = await slowPool({ hooks: 'off' });
+    hold.close();
+    const controller = new AbortController();
+    const first = outcome(pool.get('SELECT held()', [], { signal: controller.signal }));
+    await hold.begun(1);
+    controller.abort();
+    expect(await first).toBe('POOL_ABORTED');
     expect(await pool.get('SELECT 1 AS n')).toEqual({ n: 1 });
+    expect(pool.stats().threadsRetired).toBe(0);
+    hold.open();
     await expect.poll(() => pool.stats().threadsRetired, { timeout: 90_000 }).toBe(1);
     expect(await pool.get('SELECT 2 AS n')).toEqual({ n: 2 });
     expect(pool.stats()).toMatchObject({ threadsLost: 0, readers: 1 });

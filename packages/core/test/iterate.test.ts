@@ -1,4 +1,4 @@
-import type { Pool, PoolOptions, Statements } from '@poolite/core';
+import type { Pool, Statements } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
 import { failure, freshFile, openPool } from './support/folder.js';
 import { refuseUnhandled, turn } from './support/observer.js';
@@ -11,7 +11,8 @@ interface Row {
   i: number;
 }
 
-const freshPool = sharedPool({ readers: 1, busyTimeout: 60_000 });
+const PATIENT = { readers: 1, busyTimeout: 60_000 } as const;
+const freshPool = sharedPool(PATIENT);
 
 /** The numbers from 1. */
 const COUNT =
@@ -20,9 +21,8 @@ const FROM_TABLE = 'SELECT i FROM t ORDER BY i';
 const upTo = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
 
 /** A pool with a table of so many rows. */
-async function filled(count: number, options?: PoolOptions): Promise<Pool> {
-  const pool =
-    options === undefined ? await freshPool() : openPool(freshFile(), { readers: 1, ...options });
+async function filled(count: number, fresh: Pool | Promise<Pool> = freshPool()): Promise<Pool> {
+  const pool = await fresh;
   await pool.exec('CREATE TABLE t (i INTEGER PRIMARY KEY)');
   await pool.runMany(
     'INSERT INTO t VALUES (?)',
@@ -171,18 +171,18 @@ describe('a stream that is left early', () => {
     },
   };
 
+  const freshLeft = sharedPool(PATIENT);
+
   test.each(Object.entries(LEFT))('%s frees its connection, and is over', async (_, leave) => {
-    const pool = await filled(1000, { busyTimeout: 60_000 });
+    const pool = await filled(1000, freshLeft());
     const rows = pool.iterate<Row>(FROM_TABLE, [], { chunkSize: 10 });
     await leave(rows);
     expect(await rows.next()).toStrictEqual({ done: true, value: undefined });
     expect(await isFree(pool)).toBe(true);
-    // What was left would be waited for.
-    await pool.close({ timeout: 600_000 });
   });
 
   test('holds its connection until then', async () => {
-    const pool = await filled(1000, { busyTimeout: 20 });
+    const pool = await filled(1000, openPool(freshFile(), { readers: 1, busyTimeout: 20 }));
     const rows = pool.iterate<Row>(FROM_TABLE, [], { chunkSize: 10 });
     await rows.next();
     expect(await isFree(pool)).toBe(false);
@@ -191,9 +191,13 @@ describe('a stream that is left early', () => {
   });
 
   test('or never read needs no connection', async () => {
-    const pool = await filled(10, { busyTimeout: 60_000 });
+    const pool = await filled(10, freshLeft());
     for (let i = 0; i < 1000; i++) pool.iterate<Row>(FROM_TABLE);
     expect(await isFree(pool)).toBe(true);
+  });
+
+  test('in any of these ways keeps no pool from closing', async () => {
+    const pool = await freshLeft();
     // What was left would be waited for.
     await pool.close({ timeout: 600_000 });
   });

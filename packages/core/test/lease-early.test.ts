@@ -2,17 +2,19 @@ import type { Lease, Pool } from '@poolite/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { outcome } from './support/folder.ts';
 import { refuseUnhandled } from './support/observer.ts';
-import { INSERT, openNumbers } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, NUMBERS, numbersOf, openNumbers } from './support/table.ts';
 
 refuseUnhandled();
 
 const HERE = 'lease-early.test';
 
+const freshPool = sharedPool({ transactionTimeout: 0 });
 let pool: Pool;
 let stored: () => unknown[];
 
 beforeEach(async () => {
-  ({ pool, stored } = await openNumbers(undefined, { transactionTimeout: 0 }));
+  ({ pool, stored } = numbersOf(await freshPool(NUMBERS)));
 });
 
 const early = (options = {}) => pool.lease('write', { early: true, ...options });
@@ -111,6 +113,7 @@ describe('a write lease that is handed out early', () => {
   });
 
   test('fails with POOL_CLOSED in a pool that closes', async () => {
+    ({ pool, stored } = await openNumbers());
     const other = await held();
     const lease = await early();
     await lease.run('BEGIN');

@@ -1,8 +1,8 @@
-import type { Pool, PoolOptions } from '@poolite/core';
+import type { Pool } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { freshFile, openPool } from './support/folder.ts';
 import { inline } from './support/inline.ts';
 import { Gate, refuseUnhandled, SLOW, turn } from './support/observer.ts';
+import { sharedPool } from './support/shared-pool.ts';
 import { slowPool } from './support/slow.ts';
 import { INSERT, range } from './support/table.ts';
 
@@ -10,11 +10,10 @@ refuseUnhandled();
 
 const COUNT = 'SELECT count(*) AS n FROM t';
 
-async function open(options: PoolOptions = {}): Promise<Pool> {
-  const pool = openPool(freshFile(), options);
-  await pool.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b)');
-  return pool;
-}
+const freshPools = { auto: sharedPool(), off: sharedPool({ inlineReads: 'off' }) };
+
+const open = (inlineReads: 'auto' | 'off' = 'auto') =>
+  freshPools[inlineReads]('CREATE TABLE t (a INTEGER PRIMARY KEY, b)');
 
 /** Makes a read so usual and quick that it runs on the calling thread. */
 async function warm(pool: Pool, sql: string): Promise<void> {
@@ -60,7 +59,7 @@ const WRITES: [what: string, write: (pool: Pool, a: number) => Promise<unknown>]
 describe('a read sees the writes that were issued before it and not awaited', () => {
   test.each(READS)('%s', async (_, count) => {
     for (const inlineReads of ['off', 'auto'] as const) {
-      const pool = await open({ inlineReads });
+      const pool = await open(inlineReads);
       if (inlineReads === 'auto')
         for (const sql of [COUNT, 'SELECT a FROM t']) await warm(pool, sql);
       let expected = 0;
@@ -128,7 +127,7 @@ describe('a read sees the writes that were issued before it and not awaited', ()
   test.each(['off', 'auto'] as const)(
     'but never waits for writes behind an open transaction (inline reads %s)',
     async (inlineReads) => {
-      const pool = await open({ inlineReads });
+      const pool = await open(inlineReads);
       if (inlineReads === 'auto') await warm(pool, COUNT);
       const gate = new Gate();
       const begun = new Gate();
@@ -150,7 +149,7 @@ describe('a read sees the writes that were issued before it and not awaited', ()
   );
 
   test('nor for one that gets the writer while the read waits', async () => {
-    const pool = await open({ inlineReads: 'off' });
+    const pool = await open('off');
     const gate = new Gate();
     const first = slowWrite(pool, 1);
     const transaction = pool.transaction(async (tx) => {

@@ -1,19 +1,22 @@
 import type { Pool, Transaction } from '@poolite/core';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { failure, openPool, outcome } from './support/folder.ts';
+import { failure, outcome } from './support/folder.ts';
 import { fileOf, Gate, refuseUnhandled } from './support/observer.ts';
-import { INSERT, openNumbers, range, WITH_ONE } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, numbersOf, openNumbers, range, WITH_ONE } from './support/table.ts';
 
 refuseUnhandled();
 
 const COUNT = 'SELECT count(*) AS n FROM t';
 const forever = () => new Promise<never>(() => {});
 
+const freshPool = sharedPool({ readers: 1 });
+const freshMemory = sharedPool({}, ':memory:');
 let pool: Pool;
 let stored: () => unknown[];
 
 beforeEach(async () => {
-  ({ pool, stored } = await openNumbers(WITH_ONE, { readers: 1 }));
+  ({ pool, stored } = numbersOf(await freshPool(WITH_ONE)));
 });
 
 describe('a snapshot', () => {
@@ -78,9 +81,7 @@ describe('a snapshot', () => {
     ['a schema change', (tx) => tx.run('CREATE TABLE u (x)')],
     ['a savepoint', (tx) => tx.savepoint((inner) => inner.run(INSERT, [2]))],
   ])('cannot write: %s', async (_, write) => {
-    const memory = openPool(':memory:');
-    await memory.exec('CREATE TABLE t (a INTEGER PRIMARY KEY, b); INSERT INTO t (a) VALUES (1)');
-    for (const each of [pool, memory]) {
+    for (const each of [pool, await freshMemory(WITH_ONE)]) {
       await each.snapshot(async (tx) => {
         expect(await outcome(write(tx))).toMatch(/^SQLITE_READONLY/);
         expect(await tx.get(COUNT)).toEqual({ n: 1 });

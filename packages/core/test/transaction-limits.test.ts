@@ -2,13 +2,16 @@ import type { Pool, PoolOptions, Transaction } from '@poolite/core';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { failure, outcome } from './support/folder.ts';
 import { fileOf, Gate, refuseUnhandled, turn } from './support/observer.ts';
-import { INSERT, ONE_COLUMN, openNumbers } from './support/table.ts';
+import { sharedPool } from './support/shared-pool.ts';
+import { INSERT, numbersOf, ONE_COLUMN, openNumbers } from './support/table.ts';
 
 refuseUnhandled();
 
 const HERE = fileOf(import.meta);
 
 const open = (options: PoolOptions) => openNumbers(ONE_COLUMN, options);
+const freshPool = sharedPool();
+const fresh = async () => numbersOf(await freshPool(ONE_COLUMN));
 
 /** Never settles. */
 const forever = () => new Promise<never>(() => {});
@@ -169,7 +172,7 @@ describe('acquireTimeout', () => {
 
 describe('a signal', () => {
   test('aborted before: nothing is started', async () => {
-    const { pool } = await open({});
+    const { pool } = await fresh();
     let called = false;
     const work = async () => {
       called = true;
@@ -180,7 +183,7 @@ describe('a signal', () => {
   });
 
   test('aborted while it waits: it waits no longer', async () => {
-    const { pool, stored } = await open({});
+    const { pool, stored } = await fresh();
     const gate = new Gate();
     const { ended } = await holderOfTheWriter(pool, gate);
     const controller = new AbortController();
@@ -197,7 +200,7 @@ describe('a signal', () => {
   });
 
   test('aborted while it runs: it is rolled back, whatever its callback does', async () => {
-    const { pool, stored } = await open({});
+    const { pool, stored } = await fresh();
     const controller = new AbortController();
     let late: Promise<string> | undefined;
     const running = pool.transaction(
@@ -216,7 +219,7 @@ describe('a signal', () => {
   });
 
   test('aborted while it runs: a callback that fails later leaves nothing unhandled', async () => {
-    const { pool } = await open({});
+    const { pool } = await fresh();
     const controller = new AbortController();
     const gate = new Gate();
     const running = pool.transaction(
@@ -232,7 +235,7 @@ describe('a signal', () => {
   });
 
   test('aborted after the end changes nothing', async () => {
-    const { pool, stored } = await open({});
+    const { pool, stored } = await fresh();
     const controller = new AbortController();
     await pool.transaction((tx) => tx.run(INSERT, [1]), { signal: controller.signal });
     controller.abort();
@@ -242,7 +245,7 @@ describe('a signal', () => {
   });
 
   test('of one statement ends the wait for it, and the transaction may go on', async () => {
-    const { pool, stored } = await open({});
+    const { pool, stored } = await fresh();
     await pool.transaction(async (tx) => {
       const controller = new AbortController();
       const slow = tx.get(
@@ -260,7 +263,7 @@ describe('a signal', () => {
 
 describe('one-shot writes and transactions', () => {
   test('take turns: neither starves the other', async () => {
-    const { pool } = await open({});
+    const { pool } = await fresh();
     const order: ('transaction' | 'write')[] = [];
     let ids = 0;
     let over = false;
@@ -291,7 +294,7 @@ describe('one-shot writes and transactions', () => {
   });
 
   test('a transaction does not wait for all writes that were issued before it', async () => {
-    const { pool } = await open({});
+    const { pool } = await fresh();
     let written = 0;
     const writes = Array.from({ length: 20_000 }, (_, a) =>
       pool.run(INSERT, [a]).then(() => {
@@ -306,7 +309,7 @@ describe('one-shot writes and transactions', () => {
   });
 
   test('a write does not wait for all transactions that were issued before it', async () => {
-    const { pool } = await open({});
+    const { pool } = await fresh();
     let done = 0;
     const transactions = Array.from({ length: 1000 }, (_, a) =>
       pool

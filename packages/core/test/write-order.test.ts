@@ -1,7 +1,7 @@
 import type { Pool } from '@poolite/core';
 import { expect, test } from 'vitest';
-import { freshFile, openPool } from './support/folder.ts';
 import { Gate, refuseUnhandled } from './support/observer.ts';
+import { sharedPool } from './support/shared-pool.ts';
 
 refuseUnhandled();
 
@@ -16,11 +16,8 @@ const WRITES: Readonly<Record<string, Write>> = {
   runMany: (pool, who) => pool.runMany(NOTE, [[who]]),
 };
 
-async function open(): Promise<Pool> {
-  const pool = openPool(freshFile());
-  await pool.exec('CREATE TABLE notes (at INTEGER PRIMARY KEY, who)');
-  return pool;
-}
+const freshPool = sharedPool();
+const open = () => freshPool('CREATE TABLE notes (at INTEGER PRIMARY KEY, who)');
 
 /** Issues writes of these kinds at once, none awaited before the next; gives the order they had. */
 async function orderOf(pool: Pool, kinds: readonly string[]): Promise<unknown[]> {

@@ -1,10 +1,12 @@
 import { eq, sql } from 'drizzle-orm';
 import { describe, expect, test } from 'vitest';
-import { account, openBank, outcome, owner } from './support/db.ts';
+import { account, freshBanks, outcome, owner } from './support/db.ts';
+
+const freshBank = freshBanks();
 
 describe('a batch', () => {
   test('gives each query what it gives alone, in order', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const results = await db.batch([
       db.insert(owner).values({ name: 'Edsger' }).returning({ id: owner.id }),
       db.insert(owner).values({ name: 'Barbara' }),
@@ -40,25 +42,25 @@ describe('a batch', () => {
   });
 
   test('takes effect as a whole, or not at all', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const batch = db.batch([db.delete(account), db.insert(owner).values({ id: 1, name: 'twice' })]);
     expect(await outcome(batch)).toBe('SQLITE_CONSTRAINT_PRIMARYKEY');
     expect(await db.$count(account)).toBe(2);
   });
 
   test('may be empty', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     expect(await db.batch([] as never)).toEqual([]);
   });
 
   test('refuses a placeholder, which nothing would fill', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const open = db.delete(owner).where(eq(owner.id, sql.placeholder('id')));
     await expect(db.batch([open])).rejects.toThrow('No value for placeholder "id"');
   });
 
   test('is one transaction, whoever else writes', async () => {
-    const { db } = await openBank();
+    const { db } = await freshBank();
     const transfer = () =>
       db.batch([
         db.update(account).set({ cents: sql`cents + 1` }).where(eq(account.id, 1)),

@@ -1,9 +1,11 @@
 import Database from 'better-sqlite3';
 import { DrizzleQueryError, eq, sql } from 'drizzle-orm';
 import { describe, expect, test } from 'vitest';
-import { account, openBank, outcome, owner, sharedBank } from './support/db.ts';
+import { account, freshBanks, openBank, outcome, owner } from './support/db.ts';
 
-type Db = Awaited<ReturnType<typeof openBank>>['db'];
+const freshBank = freshBanks();
+
+type Db = Awaited<ReturnType<typeof freshBank>>['db'];
 
 const failing: [how: string, run: (db: Db) => PromiseLike<unknown>, code: string][] = [
   [
@@ -33,11 +35,10 @@ const failing: [how: string, run: (db: Db) => PromiseLike<unknown>, code: string
 ];
 
 describe('what fails', () => {
-  const bank = sharedBank();
   test.each(failing)(
     "%s fails with SQLite's own error as the cause, in a transaction too",
     async (how, run, code) => {
-      const db = bank();
+      const { db } = await freshBank();
       const thrown = await Promise.resolve(run(db)).catch((error: unknown) => error);
       expect(thrown).toBeInstanceOf(DrizzleQueryError);
       const { cause, query } = thrown as DrizzleQueryError;
@@ -53,7 +54,7 @@ describe('what fails', () => {
 });
 
 test('the error tells the query and its values, and the lines of the caller', async () => {
-  const { db } = await openBank();
+  const { db } = await freshBank();
   const insert = db.insert(owner).values({ id: 2, name: 'twice' });
   const error = await insert.catch((thrown: DrizzleQueryError) => thrown);
   expect(error).toMatchObject({
@@ -65,7 +66,7 @@ test('the error tells the query and its values, and the lines of the caller', as
 });
 
 test('a statement of a batch that fails is the one that the error names', async () => {
-  const { db } = await openBank();
+  const { db } = await freshBank();
   const batch = db.batch([
     db.insert(owner).values({ name: 'Edsger' }),
     db.insert(owner).values({ id: 1, name: 'twice' }),
@@ -100,9 +101,8 @@ const misused: [what: string, run: (db: Db) => PromiseLike<unknown>, code: strin
 ];
 
 describe('misuse', () => {
-  const bank = sharedBank();
   test.each(misused)('%s is refused', async (_, run, code) => {
-    const db = bank();
+    const { db } = await freshBank();
     expect(await outcome(run(db))).toBe(code);
     expect(await db.$count(owner)).toBe(2);
   });
@@ -117,7 +117,7 @@ test('a closed pool is told of', async () => {
 });
 
 test('a placeholder without a value is named', async () => {
-  const { db } = await openBank();
+  const { db } = await freshBank();
   const query = db
     .select()
     .from(owner)

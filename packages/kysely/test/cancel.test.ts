@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { ENDLESS, hooked } from '../../core/test/support/endless.ts';
-import { count, openAccounts } from './support/db.ts';
+import { count, freshAccounts, openAccounts } from './support/db.ts';
 
 const endless = sql<{ n: number }>`${sql.raw(ENDLESS)}`;
 const write = sql`INSERT INTO account (name, cents) SELECT 'never', n FROM (${sql.raw(ENDLESS)})`;
@@ -11,21 +11,23 @@ function soon(): { signal: AbortSignal; inflightQueryAbortStrategy: 'cancel quer
 }
 
 hooked("the strategy 'cancel query'", () => {
+  const fresh = freshAccounts({ readers: 1 });
+
   test('stops a read, and its thread goes on', async () => {
-    const { db } = await openAccounts(1, { readers: 1 });
+    const { db } = await fresh(1);
     await expect(endless.execute(db, soon())).rejects.toMatchObject({ name: 'TimeoutError' });
     expect(await count(db)).toBe(1);
   });
 
   test('stops a write, of which nothing is stored', async () => {
-    const { db } = await openAccounts(1, { readers: 1 });
+    const { db } = await fresh(1);
     await expect(write.execute(db, soon())).rejects.toMatchObject({ name: 'TimeoutError' });
     await db.insertInto('account').values({ name: 'next', cents: 1 }).execute();
     expect(await count(db)).toBe(2);
   });
 
   test('stops a read in a transaction, which goes on', async () => {
-    const { db } = await openAccounts(1, { readers: 1 });
+    const { db } = await fresh(1);
     await db.transaction().execute(async (tx) => {
       await tx.insertInto('account').values({ name: 'kept', cents: 1 }).execute();
       await expect(endless.execute(tx, soon())).rejects.toMatchObject({ name: 'TimeoutError' });
@@ -34,7 +36,7 @@ hooked("the strategy 'cancel query'", () => {
   });
 
   test('leaves a query without a signal alone', async () => {
-    const { db } = await openAccounts(1, { readers: 1 });
+    const { db } = await fresh(1);
     await db.connection().execute(async (one) => {
       await expect(endless.execute(one, soon())).rejects.toMatchObject({ name: 'TimeoutError' });
       expect(await count(one)).toBe(1);

@@ -4,17 +4,21 @@ import {
   account,
   changes,
   count,
+  createTables,
+  freshAccounts,
+  freshFile,
   kyselyOn,
   lastInsertRowid,
-  openAccounts,
   openPool,
   outcome,
   stockOn,
 } from './support/db.ts';
 
+const fresh = freshAccounts({ acquireTimeout: 0, transactionTimeout: 0 });
+
 describe('db.connection()', () => {
   test('keeps last_insert_rowid(), whatever others insert meanwhile', async () => {
-    const { db } = await openAccounts(0);
+    const { db } = await fresh(0);
     const one = (n: number) =>
       db.connection().execute(async (own) => {
         const { insertId } = await own
@@ -30,7 +34,7 @@ describe('db.connection()', () => {
   });
 
   test.each([0, 1, 2, 7])('keeps changes() of a write of %i rows', async (rows) => {
-    const { db, pool } = await openAccounts(7);
+    const { db, pool } = await fresh(7);
     await db.connection().execute(async (own) => {
       await own.updateTable('account').set({ cents: 1 }).where('id', '<=', rows).execute();
       await pool.run("INSERT INTO account (name, cents) VALUES ('meanwhile', 0)");
@@ -41,7 +45,7 @@ describe('db.connection()', () => {
   });
 
   test('keeps both after a transaction, and through writes that use them', async () => {
-    const { db } = await openAccounts(3);
+    const { db } = await fresh(3);
     await db.connection().execute(async (own) => {
       await own
         .transaction()
@@ -59,7 +63,7 @@ describe('db.connection()', () => {
   });
 
   test('keeps temporary tables', async () => {
-    const { db } = await openAccounts(2);
+    const { db } = await fresh(2);
     const rows = await db.connection().execute(async (own) => {
       await sql`CREATE TEMP TABLE picked (id)`.execute(own);
       await sql`INSERT INTO picked VALUES (2)`.execute(own);
@@ -71,7 +75,7 @@ describe('db.connection()', () => {
   });
 
   test('keeps its settings, and hands none of them on', async () => {
-    const { db } = await openAccounts(1);
+    const { db } = await fresh(1);
     const keys = sql<{ foreign_keys: number }>`PRAGMA foreign_keys`;
     await sql`CREATE TABLE entry (account REFERENCES account)`.execute(db);
     await db.connection().execute(async (own) => {
@@ -86,7 +90,7 @@ describe('db.connection()', () => {
   });
 
   test('takes its settings back after an error inside a transaction of its own', async () => {
-    const { db } = await openAccounts(1);
+    const { db } = await fresh(1);
     const work = db.connection().execute(async (own) => {
       await sql`PRAGMA foreign_keys = OFF`.execute(own);
       await sql`BEGIN`.execute(own);
@@ -99,7 +103,7 @@ describe('db.connection()', () => {
   });
 
   test('reads what it wrote', async () => {
-    const { db } = await openAccounts(0);
+    const { db } = await fresh(0);
     await db.connection().execute(async (own) => {
       for (let n = 1; n <= 5; n++) {
         await own
@@ -112,7 +116,7 @@ describe('db.connection()', () => {
   });
 
   test('that holds the writer refuses outer writes in its transactions at once', async () => {
-    const { db } = await openAccounts(0, { acquireTimeout: 0, transactionTimeout: 0 });
+    const { db } = await fresh(0);
     await db.connection().execute(async (own) => {
       for (const name of ['a', 'b'])
         await own.insertInto('account').values(account(name)).execute();
@@ -126,7 +130,7 @@ describe('db.connection()', () => {
   });
 
   test('may ask for its last rowid in a transaction that only reads', async () => {
-    const { db } = await openAccounts(0);
+    const { db } = await fresh(0);
     await db.connection().execute(async (own) => {
       await own.insertInto('account').values(account('a')).execute();
       const reading = own.transaction().setAccessMode('read only');
@@ -138,7 +142,7 @@ describe('db.connection()', () => {
   });
 
   test('that only reads, or writes once, keeps nobody from writing', async () => {
-    const { db } = await openAccounts(0, { acquireTimeout: 0, transactionTimeout: 0 });
+    const { db } = await fresh(0);
     await db.connection().execute(async (own) => {
       await count(own);
       await db.insertInto('account').values(account('a')).execute();
@@ -151,12 +155,12 @@ describe('db.connection()', () => {
 
 describe('outside of it', () => {
   test('last_insert_rowid() is that of the last write, as on one connection', async () => {
-    const { db } = await openAccounts(3);
+    const { db } = await fresh(3);
     expect((await lastInsertRowid.execute(db)).rows).toEqual([{ id: 3 }]);
   });
 
   test('inserts of many callers share commits', async () => {
-    const { db, pool } = await openAccounts(0);
+    const { db, pool } = await fresh(0);
     const before = pool.stats();
     const insert = (n: number) =>
       db
@@ -173,7 +177,6 @@ describe('outside of it', () => {
 test.each(['a file', ':memory:'])(
   'the same calls give what SqliteDialect gives, on %s',
   async (where) => {
-    const { freshFile, createTables } = await import('./support/db.ts');
     const file = () => (where === 'a file' ? freshFile() : where);
     const both = [kyselyOn(openPool(file())), stockOn(file())];
     const results = [];

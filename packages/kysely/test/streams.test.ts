@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { account, count, openAccounts, outcome } from './support/db.ts';
+import { account, count, freshAccounts, outcome } from './support/db.ts';
 
-const limits = { acquireTimeout: 0, transactionTimeout: 0 };
+const fresh = freshAccounts({ acquireTimeout: 0, transactionTimeout: 0, readers: 1 });
 
 test('a stream gives every row once, whatever its chunk size', async () => {
-  const { db } = await openAccounts(23);
+  const { db } = await fresh(23);
   for (const size of [1, 5, 23, 1000]) {
     const ids: number[] = [];
     for await (const { id } of db.selectFrom('account').select('id').orderBy('id').stream(size)) {
@@ -16,7 +16,7 @@ test('a stream gives every row once, whatever its chunk size', async () => {
 });
 
 test('a write during a stream works, and the stream sees one state', async () => {
-  const { db } = await openAccounts(20, limits);
+  const { db } = await fresh(20);
   let seen = 0;
   for await (const { id } of db.selectFrom('account').select('id').stream(2)) {
     seen++;
@@ -30,7 +30,7 @@ test('a write during a stream works, and the stream sees one state', async () =>
 });
 
 test('a stream that is left early frees its connection, many times over', async () => {
-  const { db, pool } = await openAccounts(20, { ...limits, readers: 1 });
+  const { db, pool } = await fresh(20);
   for (let i = 0; i < 30; i++) {
     for await (const _ of db.selectFrom('account').selectAll().stream(1)) break;
   }
@@ -40,7 +40,7 @@ test('a stream that is left early frees its connection, many times over', async 
 });
 
 test('rows of a write with RETURNING can be streamed', async () => {
-  const { db } = await openAccounts(5);
+  const { db } = await fresh(5);
   const ids: number[] = [];
   for await (const row of db.updateTable('account').set({ cents: 1 }).returning('id').stream()) {
     ids.push(row.id);
@@ -49,7 +49,7 @@ test('rows of a write with RETURNING can be streamed', async () => {
 });
 
 test('a stream inside a transaction sees what that wrote', async () => {
-  const { db } = await openAccounts(3);
+  const { db } = await fresh(3);
   const names = await db.transaction().execute(async (trx) => {
     await trx.insertInto('account').values(account('new')).execute();
     const found: string[] = [];
@@ -62,7 +62,7 @@ test('a stream inside a transaction sees what that wrote', async () => {
 });
 
 test('an error in a stream is its own, and leaves nothing held', async () => {
-  const { db } = await openAccounts(3, limits);
+  const { db } = await fresh(3);
   const read = async () => {
     for await (const _ of db
       .selectFrom('missing' as 'account')
@@ -75,7 +75,7 @@ test('an error in a stream is its own, and leaves nothing held', async () => {
 });
 
 test('an aborted query is waited for no longer, and runs to its end', async () => {
-  const { db } = await openAccounts(3);
+  const { db } = await fresh(3);
   const slow = sql`WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000)
     SELECT max(n) FROM c`;
   const given = new AbortController();
@@ -86,7 +86,7 @@ test('an aborted query is waited for no longer, and runs to its end', async () =
 });
 
 test('to kill a session is refused', async () => {
-  const { db } = await openAccounts(0);
+  const { db } = await fresh(0);
   const { signal } = new AbortController();
   const options = { signal, inflightQueryAbortStrategy: 'kill session' as const };
   const query = sql`SELECT 1`.execute(db, options);
@@ -94,7 +94,7 @@ test('to kill a session is refused', async () => {
 });
 
 test('a stream that is aborted frees its connection', async () => {
-  const { db, pool } = await openAccounts(20, { ...limits, readers: 1 });
+  const { db, pool } = await fresh(20);
   const given = new AbortController();
   const read = async () => {
     const stream = db

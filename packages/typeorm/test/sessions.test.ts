@@ -1,15 +1,9 @@
 import { join } from 'node:path';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { describe, expect, test } from 'vitest';
-import {
-  Account,
-  account,
-  freshFile,
-  NO_LIMITS,
-  names,
-  openSource,
-  outcome,
-} from './support/db.ts';
+import { Account, account, freshFile, freshSources, names, outcome } from './support/db.ts';
+
+const freshSource = freshSources();
 
 const foreignKeys = async (source: DataSource | QueryRunner) =>
   ((await source.query('PRAGMA foreign_keys')) as [{ foreign_keys: number }])[0].foreign_keys;
@@ -25,7 +19,7 @@ async function withRunner(source: DataSource, work: (runner: QueryRunner) => Pro
 
 describe('a setting made by a query runner', () => {
   test('holds the connection until it is set back', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await withRunner(source, async (runner) => {
       await runner.query('PRAGMA foreign_keys = OFF');
       expect(await foreignKeys(runner)).toBe(0);
@@ -37,7 +31,7 @@ describe('a setting made by a query runner', () => {
   });
 
   test('is set back when the runner is released, also inside a transaction', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await withRunner(source, async (runner) => {
       await runner.query('PRAGMA foreign_keys = OFF');
       await runner.startTransaction();
@@ -48,7 +42,7 @@ describe('a setting made by a query runner', () => {
   });
 
   test('that the connection had already holds nothing', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await withRunner(source, async (runner) => {
       await runner.query('PRAGMA foreign_keys = ON');
       await source.getRepository(Account).save(account('beside'));
@@ -58,7 +52,7 @@ describe('a setting made by a query runner', () => {
 
 describe('a setting made by the data source', () => {
   test('stays, where it concerns the writer alone', async () => {
-    const source = await openSource({}, NO_LIMITS);
+    const source = await freshSource();
     await source.query('PRAGMA foreign_keys = OFF');
     expect(await foreignKeys(source)).toBe(0);
     await source.query('PRAGMA foreign_keys = ON');
@@ -74,20 +68,20 @@ describe('a setting made by the data source', () => {
     ["ATTACH ':memory:' AS other", /an entity's option 'database'/],
   ];
   test.each(refused)('is refused: %s', async (sql, message) => {
-    const source = await openSource();
+    const source = await freshSource();
     await expect(source.query(sql)).rejects.toThrow(message);
     await source.getRepository(Account).save(account('after'));
     expect(await names(source)).toEqual(['after']);
   });
 
   test('PRAGMA journal_mode = WAL is what a pool has', async () => {
-    const source = await openSource();
+    const source = await freshSource();
     expect(await source.query('PRAGMA journal_mode = WAL')).toEqual([{ journal_mode: 'wal' }]);
   });
 });
 
 test('a temporary table is there for its query runner', async () => {
-  const source = await openSource({}, NO_LIMITS);
+  const source = await freshSource();
   await withRunner(source, async (runner) => {
     await runner.query('CREATE TEMP TABLE mine (a)');
     await runner.query('INSERT INTO mine VALUES (1)');
@@ -97,7 +91,7 @@ test('a temporary table is there for its query runner', async () => {
 });
 
 test('what a query runner attached is detached when it is released', async () => {
-  const source = await openSource({}, NO_LIMITS);
+  const source = await freshSource();
   const other = join(freshFile(), '..', 'other.db');
   for (let round = 0; round < 2; round++) {
     await withRunner(source, async (runner) => {

@@ -3,15 +3,18 @@ import { expect, test } from 'vitest';
 import { codes, ENDLESS_INSERT, endless, givenUp, hooked } from '../support/endless.ts';
 import { failure, outcome } from '../support/folder.ts';
 import { member } from './member.ts';
-import { pair, until } from './pair.ts';
+import { pair, sharedPair, until } from './pair.ts';
+
+const TABLE = 'CREATE TABLE t (n INTEGER)';
+
+const freshPair = sharedPair();
 
 hooked('what would take a minute in the process that writes is stopped from another', () => {
   // Both ways come to the same message to that process.
   for (const [i, [name, call]] of Object.entries(endless).entries()) {
     const way = i % 2 === 0 ? 'signal' : 'timeout';
     test(`${name}, by its ${way}`, async () => {
-      const { client, writer } = await pair();
-      await client.exec('CREATE TABLE t (n INTEGER)');
+      const { client, writer } = await freshPair(TABLE);
       const error = await givenUp(way, (limits) => call(client, limits));
       expect(error.code).toBe(codes[way]);
       // Each of these would wait for a minute behind what was not stopped.
@@ -26,20 +29,19 @@ hooked('what would take a minute in the process that writes is stopped from anot
 
 hooked('a process that writes for others', () => {
   test('stops the transaction of one that is killed', async () => {
-    const { file, writer } = await pair();
-    await writer.exec('CREATE TABLE t (n INTEGER)');
+    const { file, writer } = await freshPair(TABLE);
     const other = await member(file);
     const insert = JSON.stringify(ENDLESS_INSERT);
+    const { count } = writer.stats().transactions;
     other.process.send(`pool.transaction((tx) => tx.run(${insert}))`);
-    await until(() => writer.stats().transactions.count === 1);
+    await until(() => writer.stats().transactions.count === count + 1);
     await other.end();
     await writer.run('INSERT INTO t VALUES (1)');
     expect(await writer.values('SELECT n FROM t')).toEqual([[1]]);
   });
 
   test('leaves the rest of a group as it is', async () => {
-    const { writer, client } = await pair();
-    await client.exec('CREATE TABLE t (n INTEGER)');
+    const { writer, client } = await freshPair(TABLE);
     const controller = new AbortController();
     const writes = [1, 2, 3].map((n) => client.run('INSERT INTO t VALUES (?)', [n]));
     const stopped = outcome(client.run(ENDLESS_INSERT, [], { signal: controller.signal }));
@@ -56,7 +58,7 @@ hooked('a process that writes for others', () => {
 hooked('a write that another process may have done before', () => {
   test('is of unknown outcome when it is given up', async () => {
     const { file, client: unused, writer } = await pair();
-    await writer.exec('CREATE TABLE t (n INTEGER)');
+    await writer.exec(TABLE);
     await unused.close();
     await writer.close();
     const other = await member(file, { exactlyOnce: true });

@@ -9,15 +9,18 @@ import { PATIENT } from './folder.ts';
 /**
  * One pool for the tests of a file that leave it idle: to open one takes longer than most tests do.
  * What it returns gives that pool with nothing in its database but what the script makes.
+ *
+ * @param where ':memory:', or the name of its file.
  */
 export function sharedPool(
   options?: PoolOptions | ((file: string) => PoolOptions),
+  where = 'test.db',
 ): (script?: string) => Promise<Pool> {
   let folder = '';
   let pool: Pool;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'poolite-'));
-    const file = join(folder, 'test.db');
+    const file = where === ':memory:' ? where : join(folder, where);
     const own = typeof options === 'function' ? options(file) : options;
     pool = createPool(file, { ...PATIENT, ...own });
     await pool.ready();
@@ -27,7 +30,8 @@ export function sharedPool(
     rmSync(folder, { recursive: true, force: true });
   });
   return async (script = '') => {
-    await pool.exec(dropping(pool.file) + script);
+    const found = where === ':memory:' ? await pool.values(DROPPING) : droppingIn(pool.file);
+    await pool.exec(found.flat().join('\n') + script);
     return pool;
   };
 }
@@ -36,14 +40,16 @@ export function sharedPool(
  * What drops all views and tables, and their indexes and triggers with them; a child goes before
  * its parent, and what a virtual table keeps goes with it.
  */
-function dropping(file: string): string {
+const DROPPING = `SELECT format('DROP %s "%w";', s.type, s.name)
+  FROM sqlite_schema AS s JOIN pragma_table_list AS l ON l.schema = 'main' AND l.name = s.name
+  WHERE s.type IN ('table', 'view') AND l.type <> 'shadow' AND s.name NOT LIKE 'sqlite_%'
+  ORDER BY s.type DESC, s.rowid DESC`;
+
+/** The same, unnoticed by the pool. */
+function droppingIn(file: string): unknown[] {
   const db = new Database(file, { readonly: true });
   try {
-    const sql = `SELECT format('DROP %s "%w";', s.type, s.name)
-      FROM sqlite_schema AS s JOIN pragma_table_list AS l ON l.schema = 'main' AND l.name = s.name
-      WHERE s.type IN ('table', 'view') AND l.type <> 'shadow' AND s.name NOT LIKE 'sqlite_%'
-      ORDER BY s.type DESC, s.rowid DESC`;
-    return db.prepare(sql).pluck().all().join('\n');
+    return db.prepare(DROPPING).pluck().all();
   } finally {
     db.close();
   }
