@@ -1,10 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StoreOptions } from '@poolite/store';
+import { scratch } from '../support/scratch.ts';
 import type { Harm } from './harm.ts';
 import type { Request } from './load.ts';
 import type { Network } from './network.ts';
@@ -37,8 +36,7 @@ export interface MemberOptions {
 const program = fileURLToPath(new URL('./member.ts', import.meta.url));
 
 /** Where Node.js keeps what it has made of the sources: nearly all of a member's start is spent on them. */
-const cache = mkdtempSync(join(tmpdir(), 'poolite-cache-'));
-process.once('exit', () => rmSync(cache, { recursive: true, force: true }));
+const { folder: cache } = scratch('poolite-cache-');
 
 /** One member, through all of its lives. */
 export class Member {

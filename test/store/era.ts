@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createPool } from '@poolite/core';
@@ -8,6 +6,7 @@ import { storeSettings } from '../../packages/store/src/store-options.ts';
 import { PATIENT } from '../chaos/entries.ts';
 import { Report } from '../chaos/report.ts';
 import { randomFrom } from '../support/random.ts';
+import { scratch } from '../support/scratch.ts';
 import { check } from './check.ts';
 import { Member, type MemberOptions } from './crew.ts';
 import { type Harm, isRare, type Point } from './harm.ts';
@@ -43,7 +42,7 @@ const DOUBT = 300;
 /** Lets members work and come to harm, and compares everything that is left. */
 export async function live(era: Era): Promise<Report> {
   const report = new Report();
-  const folder = mkdtempSync(join(tmpdir(), 'poolite-store-'));
+  const { folder, keep, remove } = scratch('poolite-store-');
   const random = randomFrom(era.seed);
   const settings = { patience: DOUBT, snapshotEvery: era.snapshotEvery ?? 0 };
   const members = Array.from({ length: era.members }, (_, i) => {
@@ -60,8 +59,10 @@ export async function live(era: Era): Promise<Report> {
   } finally {
     for (const member of members) if (member.isAlive) member.signal('SIGKILL');
     await Promise.all(members.map((member) => member.gone));
-    if (process.env.KEEP) console.log(folder);
-    else rmSync(folder, { recursive: true, force: true });
+    if (process.env.KEEP) {
+      console.log(folder);
+      keep();
+    } else remove();
   }
   return report;
 }

@@ -198,17 +198,19 @@ describe('a snapshot', () => {
     const leaked = new Promise<void>((resolve) => {
       pool.on('leak', ({ kind }) => kind === 'lease' && resolve());
     });
-    const stuck = pool.snapshot(
-      async (tx) => {
-        await tx.get(COUNT);
-        await forever();
-      },
-      { timeout: 50 },
+    const stuck = outcome(
+      pool.snapshot(
+        async (tx) => {
+          await tx.get(COUNT);
+          await forever();
+        },
+        { timeout: 50 },
+      ),
     );
     const lease = await pool.lease('read', { timeout: 50 });
     await outcome(lease.run('BEGIN'));
     await outcome(lease.get(COUNT));
-    expect(await outcome(stuck)).toBe('POOL_TIMEOUT');
+    expect(await stuck).toBe('POOL_TIMEOUT');
     await leaked;
     await pool.run(INSERT, [2]);
     // What they wait for would never come.

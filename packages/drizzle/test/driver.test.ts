@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createPool } from '@poolite/core';
 import { drizzle, PooliteDatabase } from '@poolite/drizzle';
+import Database from 'better-sqlite3';
 import { is, type Logger, sql } from 'drizzle-orm';
 import { BaseSQLiteDatabase, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -34,7 +35,9 @@ describe('drizzle takes', () => {
     expect(db).toBeInstanceOf(PooliteDatabase);
     expect(is(db, BaseSQLiteDatabase)).toBe(true);
     await db.run('CREATE TABLE made (n)');
-    expect(await openPool(file).get('SELECT name FROM sqlite_schema')).toEqual({ name: 'made' });
+    const other = new Database(file, { readonly: true });
+    onTestFinished(() => void other.close());
+    expect(other.prepare('SELECT name FROM sqlite_schema').get()).toEqual({ name: 'made' });
     expect(await db.$client.get('SELECT 1 AS n')).toEqual({ n: 1 });
   });
 

@@ -11,11 +11,20 @@ import { DrizzleQueryError } from 'drizzle-orm';
 import { drizzle as drizzleStock } from 'drizzle-orm/better-sqlite3';
 import { migrate as migrateStock } from 'drizzle-orm/better-sqlite3/migrator';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { sharedPool } from '../../core/test/support/shared-pool.ts';
 import { freshFile, freshFolder, openBank, openPool, outcome } from './support/db.ts';
 import { FAMILY, migrationsFolder, REBUILD } from './support/migrations.ts';
 
 const TWO = [['CREATE TABLE a (n)'], ['CREATE TABLE b (n)', 'INSERT INTO b VALUES (1)']];
 const RECORDS = 'SELECT hash, created_at FROM __drizzle_migrations ORDER BY created_at';
+
+const freshPool = sharedPool();
+
+/** An empty database. */
+async function fresh() {
+  const pool = await freshPool();
+  return { pool, db: drizzle(pool), file: pool.file };
+}
 
 function open(file = freshFile(), options = {}) {
   const pool = openPool(file, options);
@@ -38,7 +47,7 @@ const enforced = (db: ReturnType<typeof drizzle>) =>
 const ON = { foreign_keys: 1 };
 
 test('applies what is missing, once, and records it as the stock migrator does', async () => {
-  const { db, file } = open();
+  const { db, file } = await fresh();
   const folder = migrationsFolder(TWO.slice(0, 1));
   await migrate(db, { migrationsFolder: folder });
   expect(await tables(db)).toEqual(['__drizzle_migrations', 'a']);
@@ -56,7 +65,7 @@ test('applies what is missing, once, and records it as the stock migrator does',
 });
 
 test('goes on where the stock migrator stopped', async () => {
-  const { db, file } = open();
+  const { db, file } = await fresh();
   const folder = migrationsFolder(TWO.slice(0, 1));
   migrateStock(stockOn(file), { migrationsFolder: folder });
   await migrate(db, { migrationsFolder: migrationsFolder(TWO, folder) });
@@ -64,7 +73,7 @@ test('goes on where the stock migrator stopped', async () => {
 });
 
 test('keeps its records in another table where it is told to', async () => {
-  const { db } = open();
+  const { db } = await fresh();
   const config = { migrationsFolder: migrationsFolder(TWO), migrationsTable: 'my "own"' };
   await migrate(db, config);
   await migrate(db, config);
@@ -76,7 +85,7 @@ describe('a migration that rebuilds a table', () => {
   const rows = ["INSERT INTO parent VALUES (1, 'Ada')", 'INSERT INTO child VALUES (1, 1), (2, 1)'];
 
   test('keeps the rows that refer to it', async () => {
-    const { db, pool } = open();
+    const { db, pool } = await fresh();
     const folder = migrationsFolder(family.slice(0, 1));
     await migrate(db, { migrationsFolder: folder });
     for (const row of rows) await pool.run(row);
@@ -108,7 +117,7 @@ describe('rows that refer to nothing', () => {
   const orphan = 'INSERT INTO child VALUES (7, 99)';
 
   test('refuse the migration that would leave them', async () => {
-    const { db } = open();
+    const { db } = await fresh();
     const folder = migrationsFolder([FAMILY, [orphan, 'INSERT INTO child VALUES (8, 98)']]);
     await expect(migrate(db, { migrationsFolder: folder })).rejects.toThrow(
       'would leave 2 rows of "child" without what they refer to in "parent": nothing was migrated',
@@ -118,7 +127,7 @@ describe('rows that refer to nothing', () => {
   });
 
   test('are no fault of a migration that found them', async () => {
-    const { db, pool } = open();
+    const { db, pool } = await fresh();
     await pool.exec(`PRAGMA foreign_keys = OFF; ${FAMILY.join(';')}; ${orphan};`);
     await pool.exec('PRAGMA foreign_keys = ON');
     await migrate(db, { migrationsFolder: migrationsFolder([REBUILD]) });
@@ -135,7 +144,7 @@ describe('rows that refer to nothing', () => {
 
 describe('a migration that fails', () => {
   test('leaves nothing behind, not even of those before it', async () => {
-    const { db } = open();
+    const { db } = await fresh();
     const folder = migrationsFolder([...TWO, ['INSERT INTO a VALUES (1)', 'SELECT missing']]);
     const error = await migrate(db, { migrationsFolder: folder }).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(DrizzleQueryError);
@@ -148,7 +157,7 @@ describe('a migration that fails', () => {
   });
 
   test.each(['COMMIT', 'BEGIN', 'ROLLBACK', 'VACUUM'])('%s cannot be in one', async (statement) => {
-    const { db } = open();
+    const { db } = await fresh();
     const folder = migrationsFolder([['CREATE TABLE a (n)', statement]]);
     expect(await outcome(migrate(db, { migrationsFolder: folder }))).not.toBe('resolved');
     expect(await tables(db)).toEqual([]);
@@ -157,7 +166,7 @@ describe('a migration that fails', () => {
 });
 
 test('a part may hold several statements, or none', async () => {
-  const { db } = open();
+  const { db } = await fresh();
   const folder = migrationsFolder([
     ['-- Custom SQL migration file, put your code below! --'],
     ['CREATE TABLE a (n); INSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);', '\n'],
@@ -167,7 +176,7 @@ test('a part may hold several statements, or none', async () => {
 });
 
 test('a folder that is none is told of', async () => {
-  const { db } = open();
+  const { db } = await fresh();
   const nowhere = join(freshFolder(), 'nowhere');
   await expect(migrate(db, { migrationsFolder: nowhere })).rejects.toThrow('_journal.json');
   mkdirSync(join(nowhere, 'meta'), { recursive: true });
@@ -208,7 +217,7 @@ test('a file that may only be read is fine where nothing is missing', async () =
 });
 
 test('while the same pool is written to', async () => {
-  const { db, pool } = open();
+  const { db, pool } = await fresh();
   await pool.exec('CREATE TABLE log (n)');
   const writes = Array.from({ length: 300 }, (_, n) => db.run(`INSERT INTO log VALUES (${n})`));
   const all = Promise.all(writes);
@@ -231,7 +240,7 @@ describe('several at once', () => {
   }
 
   test('in one pool, and in two', async () => {
-    const { db, file } = open();
+    const { db, file } = await fresh();
     const second = open(file, { cacheSize: 200 }).db;
     const folder = migrationsFolder(many);
     const run = (each: typeof db) => migrate(each, { migrationsFolder: folder });

@@ -6,6 +6,7 @@ import Database from 'better-sqlite3';
 import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { sharedPool } from '../../core/test/support/shared-pool.ts';
 import { freshFile, kyselyOn, openPool, outcome, type Tables } from './support/db.ts';
 
 function migrator(db: Kysely<Tables>, migrations: Record<string, Migration>): Migrator {
@@ -21,13 +22,20 @@ const make =
     await sql.raw(`CREATE TABLE ${name} (id INTEGER PRIMARY KEY)`).execute(db);
   };
 
-function open(file = freshFile()): Kysely<Tables> {
+const freshPool = sharedPool();
+
+/** An empty database. */
+async function fresh(): Promise<Kysely<Tables>> {
+  return kyselyOn(await freshPool());
+}
+
+function open(file: string): Kysely<Tables> {
   return kyselyOn(openPool(file));
 }
 
 describe('a migration', () => {
   test('that fails is undone whole, and those before it stay', async () => {
-    const db = open();
+    const db = await fresh();
     const { error, results } = await migrator(db, {
       a: { up: make('a') },
       b: {
@@ -50,7 +58,7 @@ describe('a migration', () => {
   });
 
   test('may begin transactions, and what it rolls back is undone alone', async () => {
-    const db = open();
+    const db = await fresh();
     const { error } = await migrator(db, {
       a: {
         async up(own) {
@@ -77,7 +85,7 @@ describe('a migration', () => {
   test.each(['succeeds', 'fails'])(
     'that rebuilds a table with foreign keys off and %s loses no child rows',
     async (how) => {
-      const db = open();
+      const db = await fresh();
       await sql`CREATE TABLE parent (id INTEGER PRIMARY KEY)`.execute(db);
       await sql`CREATE TABLE child (parent REFERENCES parent ON DELETE CASCADE)`.execute(db);
       await sql`INSERT INTO parent VALUES (1)`.execute(db);
@@ -104,7 +112,7 @@ describe('a migration', () => {
   );
 
   test('goes down as it went up', async () => {
-    const db = open();
+    const db = await fresh();
     const down: Migration['down'] = async (own) => void (await sql`DROP TABLE a`.execute(own));
     const own = migrator(db, { a: { up: make('a'), down } });
     expect((await own.migrateToLatest()).error).toBeUndefined();
@@ -142,8 +150,8 @@ describe('migrators exclude each other', () => {
   test.each([
     [
       'in one pool',
-      () => {
-        const db = open();
+      async () => {
+        const db = await fresh();
         return [db, db, db];
       },
     ],
@@ -174,7 +182,9 @@ describe('migrators exclude each other', () => {
         running--;
       };
     const all = { a: { up: up('a') }, b: { up: up('b') }, c: { up: up('c') } };
-    const results = await Promise.all(dbs().map((db) => migrator(db, all).migrateToLatest()));
+    const results = await Promise.all(
+      (await dbs()).map((db) => migrator(db, all).migrateToLatest()),
+    );
     for (const { error } of results) expect(error).toBeUndefined();
     expect(ran).toEqual(['a', 'b', 'c']);
   });
