@@ -65,7 +65,7 @@ function pins({ readers, writer, backups }: Database, holders: Holders): Pin[] {
   }
   const { holder } = writer;
   if (holder !== undefined && now - holder.since > LONG_TURN) {
-    const openedAt = holder.request.opener?.stack ?? '';
+    const openedAt = holder.request.opener?.().stack ?? '';
     all.push({ kind: 'writer', ageMs: now - holder.since, openedAt });
   }
   return all;

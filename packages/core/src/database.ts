@@ -332,7 +332,7 @@ export class Database {
       'POOL_TIMEOUT',
       `waited ${ms} ms (acquireTimeout) for the writer, which a ${holder.request.kind} has held for ` +
         `${held} ms; the cause of this error tells where it was opened`,
-      { cause: holder.request.opener },
+      { cause: holder.request.opener?.() },
     );
   }
 }

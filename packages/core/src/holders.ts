@@ -12,7 +12,7 @@ import { PoolError } from './errors.js';
 import { TransactionHandle } from './held.js';
 import { WriteLease } from './lease.js';
 import { checkLimits, checkRetries } from './option-checks.js';
-import { openedHere, type Revocable, Sessions } from './sessions.js';
+import { openerHere, type Revocable, Sessions } from './sessions.js';
 import type {
   CallOptions,
   Lease,
@@ -177,7 +177,9 @@ export class Holders {
 
   /** The writer for a lease: at first, and again where its last commit gave it up. */
   writerFor(lease: WriteLease, options: LeaseOptions): void {
-    const asked = { limit: this.#limitOf(options), opener: openedHere() };
+    const isEarly = options.early === true;
+    const opener = isEarly ? () => lease.openedFor() : openerHere();
+    const asked = { limit: this.#limitOf(options), opener };
     const refused = (error: unknown) => lease.refused(error);
     this.#request('lease', options, asked, lease, (holder) => lease.arrived(holder), refused);
   }
@@ -202,7 +204,7 @@ export class Holders {
   #acquire(
     kind: TurnKind,
     options: LeaseOptions,
-    { limit, opener }: { limit: number; opener: Error | undefined },
+    { limit, opener }: { limit: number; opener: (() => Error) | undefined },
     revocable: Revocable = { revoke: () => {} },
   ): Promise<WriterHolder> {
     return new Promise((resolve, reject) => {
@@ -213,7 +215,7 @@ export class Holders {
   #request(
     kind: TurnKind,
     options: LeaseOptions,
-    { limit, opener }: { limit: number; opener: Error | undefined },
+    { limit, opener }: { limit: number; opener: (() => Error) | undefined },
     revocable: Revocable,
     granted: (holder: WriterHolder) => void,
     refused: (error: unknown) => void,
@@ -248,7 +250,7 @@ export class Holders {
       expired: (mine, error) => {
         holder?.end(error);
         revocable.revoke(error);
-        this.sessions.leaked(kind, performance.now() - mine.since, opener);
+        this.sessions.leaked(kind, performance.now() - mine.since, opener?.());
       },
       revoked: (error) => {
         holder?.end(error);
@@ -270,7 +272,7 @@ export class Holders {
     checkWork(work, kind);
     this.#refuseSelfWait(kind);
     const limit = this.#limitOf(options);
-    const opener = openedHere();
+    const opener = openerHere();
     const holding = newHolding(this.#database, kind);
     const inContext = contextHere();
     const workInContext: Work<T> = (tx) => inContext(() => runHolding(holding, () => work(tx)));

@@ -137,6 +137,7 @@ export class WriteLease extends BaseLease {
   #waiting: Waiting | undefined;
   /** Whether its first statement was a BEGIN: then its COMMIT may end the turn. */
   #first: 'begin' | 'other' | undefined;
+  #firstSql = '';
   /** Whether it began a transaction that nobody has ended. */
   #begun = false;
   /** What it began before the writer was there: the next statement does so in fact. */
@@ -155,7 +156,15 @@ export class WriteLease extends BaseLease {
   protected channel(sql: string): Channel | Promise<Channel> {
     this.check(sql);
     this.#first ??= 'other';
+    this.#firstSql ||= sql;
     return this.#holder ?? this.acquire();
+  }
+
+  /** Says what it is for, where its stack was not worth the time: see the option `early`. */
+  openedFor(): Error {
+    const opener = new Error(`opened for: ${shorten(this.#firstSql)}`);
+    opener.stack = opener.message;
+    return opener;
   }
 
   /** Asks for the writer, where that was not done. */

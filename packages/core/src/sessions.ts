@@ -233,6 +233,12 @@ export function openedHere(): Error {
   return opener;
 }
 
+/** The same for those who ask seldom. */
+export function openerHere(): () => Error {
+  const opener = openedHere();
+  return () => opener;
+}
+
 async function callAsync<T>(work: () => Promise<T>): Promise<T> {
   return work();
 }

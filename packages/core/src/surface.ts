@@ -103,6 +103,9 @@ export interface LeaseOptions extends SnapshotOptions {
    * a BEGIN is done at once then, and the first other statement waits, begins, and runs. So the
    * statement is ready when the writer is. Where the writer is not to be had, that statement fails,
    * and the next one asks again. Default: false.
+   *
+   * Where such a lease is held for too long, its first statement is told in place of the stack of whoever
+   * opened it: to take a stack costs as much as to run a statement.
    */
   early?: boolean | undefined;
 }

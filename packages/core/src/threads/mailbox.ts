@@ -83,11 +83,19 @@ function written(messages: readonly Message[]): string | undefined {
     if (those === As.marked) how = those;
   }
   if (how === As.theyAre) return JSON.stringify(messages);
-  return WITH_BIGINTS + JSON.stringify(messages.map((message) => withWords(message, marked)));
+  change(messages, marked);
+  const text = WITH_BIGINTS + JSON.stringify(messages);
+  change(messages, unmarked);
+  return text;
 }
 
-function withWords(message: Message, change: (word: unknown) => unknown): Message {
-  return 'words' in message ? { ...message, words: message.words.map(change) } : message;
+/** In place: words belong to their message alone. */
+function change(messages: readonly Message[], how: (word: unknown) => unknown): void {
+  for (const message of messages) {
+    if (!('words' in message)) continue;
+    const { words } = message;
+    for (let i = 0; i < words.length; i++) words[i] = how(words[i]);
+  }
 }
 
 function marked(word: unknown): unknown {
@@ -196,7 +204,7 @@ export class Receiver<Received extends Message> extends End {
     const messages = JSON.parse(this.mailbox.toString('utf8', 0, bytes)) as Received[];
     const isMarked = this.mailbox[0] === WITH_BIGINTS_BYTE;
     Atomics.store(this.control, this.words.bytes, 0);
-    if (!isMarked) return messages;
-    return messages.map((message) => withWords(message, unmarked)) as Received[];
+    if (isMarked) change(messages, unmarked);
+    return messages;
   }
 }

@@ -15,8 +15,8 @@ export interface TurnRequest {
   readonly acquireTimeout: number;
   /** How long it may last, in ms; 0 for no limit. */
   readonly limit: number;
-  /** An error made where it was asked for: its stack tells who holds the writer. */
-  readonly opener: Error | undefined;
+  /** Tells who holds the writer, by a stack as a rule. */
+  readonly opener: (() => Error) | undefined;
   /** It has the writer: what it sends in this tick travels at once. */
   granted(turn: Turn): void;
   /** It will not get the writer. */
@@ -61,7 +61,7 @@ export function expiryError({ limit, kind, opener }: TurnRequest): PoolError {
   return new PoolError(
     'POOL_TIMEOUT',
     `a ${kind} held the writer longer than transactionTimeout (${limit} ms) and was rolled back`,
-    { cause: opener },
+    { cause: opener?.() },
   );
 }
 
