@@ -65,7 +65,7 @@ export async function closeDatabase(
     writer.rejectQueued(error);
     holders.revokeAll(error);
     database.onWritesSettled?.();
-    writer.rejectSent(
+    writer.groups.rejectSent(
       new PoolError('POOL_OUTCOME_UNKNOWN', 'the pool was closed while the write was under way'),
     );
     readers?.rejectAll(error);

@@ -213,7 +213,7 @@ export class Database {
 
   rejectAll(error: Error): void {
     this.writer.rejectQueued(error);
-    this.writer.rejectSent(error);
+    this.writer.groups.rejectSent(error);
     this.readers?.rejectAll(error);
     this.onWritesSettled?.();
   }

@@ -17,6 +17,7 @@ import type { RunResult } from './threads/engine.js';
 import { Method } from './threads/protocol.js';
 import { type RemoteCursor, StopHandle } from './threads/remote.js';
 import type { StatementResult } from './threads/result.js';
+import type { FirstCall } from './writing/turn.js';
 
 /** What a held connection is reached through: the writer for one turn, or a reader's session. */
 export interface Channel {
@@ -49,6 +50,8 @@ export abstract class Held implements Statements {
   protected abstract channel(sql: string): Channel | Promise<Channel>;
   /** Whether a transaction is open that no script may end. */
   protected abstract readonly refusesControl: boolean;
+  /** A call waits for its channel. */
+  protected waits(_call: FirstCall): void {}
   /** Statements that begin and end transactions are not for everyone. */
   protected abstract control(statement: Statement, method: Method): Promise<unknown> | undefined;
 
@@ -162,6 +165,9 @@ export abstract class Held implements Statements {
       const channel = this.channel(sql);
       const { limits } = this.database;
       const handle = limits.apply(options) ? new StopHandle() : undefined;
+      if (channel instanceof Promise && handle === undefined) {
+        this.waits({ statement, method, params: bound });
+      }
       const start =
         channel instanceof Promise
           ? async () => {

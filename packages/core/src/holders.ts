@@ -238,9 +238,10 @@ export class Holders {
       acquireTimeout: options.acquireTimeout ?? database.options.acquireTimeout,
       limit,
       opener,
-      granted: (mine) => {
+      first: () => revocable.first?.(),
+      granted: (mine, first) => {
         signal?.removeEventListener('abort', stopWaiting);
-        holder = new WriterHolder(writer, mine, driver);
+        holder = new WriterHolder(writer, mine, driver, first);
         granted(holder);
       },
       refused: (error) => {

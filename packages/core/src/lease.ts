@@ -9,6 +9,7 @@ import type { BeginBehavior } from './statements/classify.js';
 import type { LeaseOptions, Lease as PublicLease } from './surface.js';
 import { Method } from './threads/protocol.js';
 import type { WriterHolder } from './writing/holder.js';
+import type { FirstCall } from './writing/turn.js';
 
 /** Why a lease that was released takes nothing: whoever uses it gets an error of their own. */
 const released = new PoolError('POOL_MISUSE', 'this lease was released');
@@ -138,6 +139,9 @@ export class WriteLease extends BaseLease {
   /** Whether its first statement was a BEGIN: then its COMMIT may end the turn. */
   #first: 'begin' | 'other' | undefined;
   #firstSql = '';
+  /** The first call of a transaction that was begun early, and how many calls there were. */
+  #firstCall: FirstCall | undefined;
+  #uses = 0;
   /** Whether it began a transaction that nobody has ended. */
   #begun = false;
   /** What it began before the writer was there: the next statement does so in fact. */
@@ -157,7 +161,13 @@ export class WriteLease extends BaseLease {
     this.check(sql);
     this.#first ??= 'other';
     this.#firstSql ||= sql;
+    this.#uses++;
     return this.#holder ?? this.acquire();
+  }
+
+  /** What it will begin with, where that waits already. */
+  first(): FirstCall | undefined {
+    return this.over === undefined ? this.#firstCall : undefined;
   }
 
   /** Says what it is for, where its stack was not worth the time: see the option `early`. */
@@ -165,6 +175,10 @@ export class WriteLease extends BaseLease {
     const opener = new Error(`opened for: ${shorten(this.#firstSql)}`);
     opener.stack = opener.message;
     return opener;
+  }
+
+  protected override waits(call: FirstCall): void {
+    if (this.#toBegin === 'immediate' && this.#uses === 1) this.#firstCall = call;
   }
 
   /** Asks for the writer, where that was not done. */
@@ -223,6 +237,7 @@ export class WriteLease extends BaseLease {
     if (this.#toBegin !== undefined) {
       // Nothing ran in it: there is nothing to end.
       this.#toBegin = undefined;
+      this.#firstCall = undefined;
       this.#begun = false;
       return Promise.resolve(nothing);
     }
@@ -257,6 +272,8 @@ export class WriteLease extends BaseLease {
       this.#first ??= 'begin';
       this.#begun = true;
       this.#toBegin = behavior;
+      this.#firstCall = undefined;
+      this.#uses = 0;
       this.ask();
       return nothing;
     }

@@ -7,9 +7,12 @@ import type { Pin } from './observing/events.js';
 import { checkLimits } from './option-checks.js';
 import { ReadSession } from './reading/session.js';
 import type { LeaseOptions, SnapshotOptions, Transaction } from './surface.js';
+import type { FirstCall } from './writing/turn.js';
 
 /** Whoever has something to lose when a connection is taken away. */
 export interface Revocable {
+  /** What it will begin with, where that is known before it has the writer. */
+  first?(): FirstCall | undefined;
   revoke(error: Error): void;
 }
 
@@ -233,7 +236,7 @@ export function openedHere(): Error {
   return opener;
 }
 
-/** The same for those who ask seldom. */
+/** The same, for whoever asks for it in case of need. */
 export function openerHere(): () => Error {
   const opener = openedHere();
   return () => opener;

@@ -25,7 +25,7 @@ export interface Bound {
  */
 export function boundInsert(sql: string, given: Params | undefined): Bound | undefined {
   HEAD.lastIndex = 0;
-  if (!HEAD.test(sql)) return undefined;
+  if (!sql.startsWith('INSERT') || !HEAD.test(sql)) return undefined;
   const values = given ?? [];
   if (!Array.isArray(values)) return undefined;
   let at = HEAD.lastIndex;

@@ -65,6 +65,8 @@ export class Statement {
   forgotten = false;
   /** Whether it was used since the catalogue looked last. */
   used = true;
+  /** How many transactions in a row ended behind it that began with it, up to what matters: see `Ahead`. */
+  endsNext = 0;
   /** What the calling thread's own connection prepared of it. */
   inline: unknown;
   readonly #family: Family;

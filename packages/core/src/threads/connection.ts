@@ -189,6 +189,15 @@ export class Connection {
     return this.#changes.get([]) as [number | bigint, number | bigint];
   }
 
+  /** Makes `changes()` 1 and `last_insert_rowid()` this: no savepoint takes them back. */
+  tellInsert(rowid: bigint): void {
+    this.control('SAVEPOINT poolite_told');
+    this.db.exec('CREATE TEMP TABLE poolite_told (id INTEGER PRIMARY KEY)');
+    this.db.prepare('INSERT INTO temp.poolite_told VALUES (?)').run([rowid]);
+    this.control('ROLLBACK TO poolite_told');
+    this.control('RELEASE poolite_told');
+  }
+
   /** Runs a statement of the pool's own, which is prepared once: BEGIN, COMMIT and their kin. */
   control(sql: string): void {
     let statement = this.#controls.get(sql);

@@ -37,6 +37,12 @@ export interface Call {
 export type Wait = 'statement' | 'commit';
 
 /**
+ * So many of those whose commit was shared wake at once: what they do next is then under way while
+ * the others wake.
+ */
+const AT_ONCE = 20;
+
+/**
  * A way to whoever runs commands: a thread of this process, or the process that writes for all.
  * Here is what they have in common: which statements the other end knows, and who waits for what.
  */
@@ -60,6 +66,12 @@ export abstract class Line {
   #newIds: number[] = [];
   #newTexts: string[] = [];
   #oldIds: number[] = [];
+  /** Calls that are answered, whose callers wake in turns. */
+  readonly #toWake: { call: Call; reply: Reply }[] = [];
+  readonly #wake = () => {
+    for (const { call, reply } of this.#toWake.splice(0, AT_ONCE)) call.reply(reply);
+    if (this.#toWake.length > 0) setImmediate(this.#wake);
+  };
 
   constructor(place: number, owner: LineOwner) {
     this.place = place;
@@ -176,7 +188,7 @@ export abstract class Line {
           this.#reply(answer.task, answer);
           break;
         case 'done':
-          for (const task of answer.tasks) this.#reply(task, answer);
+          this.#done(answer);
           break;
         default:
           answer satisfies never;
@@ -186,13 +198,33 @@ export abstract class Line {
   }
 
   #reply(task: number, reply: Reply): void {
+    this.#answered(task)?.reply(reply);
+  }
+
+  #answered(task: number): Call | undefined {
     const call = this.#calls.get(task);
     this.#calls.delete(task);
     this.stops.forget(taskWord(task), task);
-    call?.reply(reply);
+    return call;
+  }
+
+  /** The last of the tasks is the one that had the others' commit done with its own. */
+  #done(reply: Reply & { type: 'done' }): void {
+    const { tasks } = reply;
+    if (tasks.length <= AT_ONCE) {
+      for (const task of tasks) this.#reply(task, reply);
+      return;
+    }
+    this.#reply(tasks.at(-1) as number, reply);
+    for (let i = 0; i < tasks.length - 1; i++) {
+      const call = this.#answered(tasks[i] as number);
+      if (call !== undefined) this.#toWake.push({ call, reply });
+    }
+    this.#wake();
   }
 
   protected loseCalls(cause: unknown, committing: boolean): void {
+    for (const { call, reply } of this.#toWake.splice(0)) call.reply(reply);
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.lost(cause, committing);

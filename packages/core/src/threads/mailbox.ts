@@ -30,7 +30,8 @@ type Message = Command | Answer;
 
 /** Commands and answers that are made of numbers and texts, but for their words. */
 const SMALL: ReadonlySet<Message['type']> = new Set<Message['type']>([
-  ...(['define', 'forget', 'reads', 'group', 'begin', 'end', 'settle', 'execute'] as const),
+  ...(['define', 'forget', 'reads', 'group', 'begin', 'end', 'ahead'] as const),
+  ...(['settle', 'execute'] as const),
   ...(['session', 'leave', 'cursor', 'fetch', 'drop'] as const),
   ...(['shape', 'held', 'chunk', 'done', 'changed'] as const),
 ]);

@@ -112,9 +112,12 @@ export type Command =
   | { type: 'begin'; behavior: BeginBehavior; readonly: boolean; alone?: boolean }
   /**
    * The transaction ends. `share`: its COMMIT may wait for the transaction that follows; to another
-   * process: the turn ends with it, and that process decides.
+   * process: the turn ends with it, and that process decides. `next`: what follows is the first of
+   * those that ran ahead.
    */
-  | { type: 'end'; task: number; how: 'commit' | 'rollback'; share: boolean }
+  | { type: 'end'; task: number; how: 'commit' | 'rollback'; share: boolean; next?: boolean }
+  /** The first statement of a transaction whose turn is still to come: see `AheadRun`. */
+  | { type: 'ahead'; task: number; words: Words }
   /** COMMIT what ended transactions left waiting: none follows after all. */
   | { type: 'settle' }
   /** One statement on a connection that somebody holds (session 0 is the writer's own). */

@@ -79,6 +79,7 @@ export class ReaderThread {
       case 'group':
       case 'begin':
       case 'end':
+      case 'ahead':
       case 'settle':
       case 'bulk':
       case 'rows':

@@ -115,7 +115,7 @@ export class RemoteConnection {
       const task = route.thread.expect({
         reply: (reply) => {
           this.#open.delete(task);
-          resolve(this.#result(reply));
+          resolve(this.result(reply));
         },
         lost: (cause, committing) => {
           this.#open.delete(task);
@@ -133,7 +133,8 @@ export class RemoteConnection {
     return stopped === undefined ? errorOf(failure, this.#route.driver) : anew(stopped);
   }
 
-  #result(reply: Reply): unknown {
+  /** What a reply says: an error is a promise that is rejected. */
+  result(reply: Reply): unknown {
     const { thread } = this.#route;
     if (reply.type === 'checkpoint') return reply;
     this.#route.state(reply.inTransaction);

@@ -1,4 +1,5 @@
 import { isTransactionHazard, withoutOrRollback } from '../statements/hazard.js';
+import { AheadRun } from './ahead-run.js';
 import { commitFailure } from './commit-doubt.js';
 import { Prepared } from './connection.js';
 import { isRefusedCommit } from './gate.js';
@@ -38,10 +39,28 @@ export class TransactionRun {
   #schemaVersions = '';
   #hazard = false;
   #schemaTouched = true;
+  readonly #aheads: AheadRun;
 
   constructor(tools: WriterTools, outbox: Outbox) {
     this.#tools = tools;
     this.#outbox = outbox;
+    this.#aheads = new AheadRun(tools, outbox);
+  }
+
+  /** Runs the first statement of a transaction that waits for this one's end. */
+  ahead(command: Command & { type: 'ahead' }): void {
+    const mayFollow = () => this.#begun && this.#broken === undefined && this.#mayFollow();
+    try {
+      this.#aheads.run(command, mayFollow);
+    } catch (error) {
+      this.#undone(error);
+      this.#outbox.done(command.task, false);
+    }
+  }
+
+  /** The open transaction goes on: what ran ahead of its end is undone. */
+  goesOn(): void {
+    this.#aheads.undo();
   }
 
   begin({ behavior, readonly }: Command & { type: 'begin' }): void {
@@ -200,7 +219,9 @@ export class TransactionRun {
     }
   }
 
-  end({ task, how, share }: Command & { type: 'end' }): void {
+  end({ task, how, share, next }: Command & { type: 'end' }): void {
+    if (next === true) return this.#endBefore(task);
+    this.#aheads.drop();
     this.#begun = false;
     if (this.#broken !== undefined) {
       const error = this.#broken;
@@ -216,13 +237,28 @@ export class TransactionRun {
     if (!connection.db.inTransaction) {
       return this.#done([task], new Error('the transaction is no longer open: SQLite ended it'));
     }
-    if (share && !this.#last && !this.#readonly && !this.#isHazardous()) {
+    if (share && this.#mayFollow()) {
       if (this.#nested) connection.control('RELEASE poolite_transaction');
       this.#nested = false;
       this.#held.push(task);
       return;
     }
     this.#commit(task);
+  }
+
+  /** Whether another may follow the open transaction in the same commit. */
+  #mayFollow(): boolean {
+    return !this.#last && !this.#readonly && !this.#isHazardous();
+  }
+
+  /** Ends the open transaction before the one that ran ahead, which is the open one now. */
+  #endBefore(task: number): void {
+    // Where SQLite undid this one, that one is undone, too.
+    if (this.#broken !== undefined) return this.#done([task], this.#broken);
+    this.#aheads.take();
+    // A savepoint cannot be released from under another; COMMIT releases them all.
+    this.#held.push(task);
+    this.#nested = true;
   }
 
   /** COMMIT for those that ended before: nobody follows them after all. */
@@ -286,6 +322,7 @@ export class TransactionRun {
   /** SQLite rolled the whole transaction back: whoever was held in it must hear so. */
   #undone(error: unknown): void {
     this.#broken = isInterrupted(error) ? undoneByInterrupt() : error;
+    this.#aheads.forget();
     this.#nested = false;
     const held = this.#held;
     this.#held = [];

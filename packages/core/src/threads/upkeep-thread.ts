@@ -31,6 +31,7 @@ export class UpkeepThread {
       case 'group':
       case 'begin':
       case 'end':
+      case 'ahead':
       case 'settle':
       case 'execute':
       case 'exec':

@@ -74,6 +74,8 @@ export class WriterThread {
       case 'end':
         this.#cursors.drain();
         return this.#working.transactions.end(command);
+      case 'ahead':
+        return this.#working.transactions.ahead(command);
       case 'settle':
         return this.#working.transactions.settle();
       case 'execute':
@@ -210,6 +212,7 @@ export class WriterThread {
     const { connection, transactions } = this.#working;
     let out: Words = [];
     try {
+      transactions.goesOn();
       transactions.run(task, new WordReader(words), out);
     } catch (error) {
       out = this.#outbox.failed(error);
@@ -224,6 +227,7 @@ export class WriterThread {
     const { connection, transactions } = this.#working;
     let failed: unknown;
     try {
+      transactions.goesOn();
       transactions.exec(task, script);
     } catch (error) {
       failed = error;
@@ -246,6 +250,7 @@ export class WriterThread {
     this.#cursors.drain();
     const { connection, transactions } = this.#working;
     try {
+      transactions.goesOn();
       transactions.check();
       const reader = new WordReader(command.words);
       const id = reader.number();

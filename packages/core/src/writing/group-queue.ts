@@ -225,9 +225,10 @@ export class GroupQueue {
     return [...units, ...this.guests.takeAll()];
   }
 
-  /** Takes out all that the thread has. */
-  takeSent(): Unit[] {
-    return this.#sent.splice(0).flatMap(({ units }) => units);
+  /** Settles what the thread has and will not answer. */
+  rejectSent(error: Error): void {
+    const units = this.#sent.splice(0).flatMap((group) => group.units);
+    for (const unit of units) unit.settle(error);
   }
 
   /**

@@ -5,6 +5,7 @@ import type { BoundParams } from '../statements/params.js';
 import { lostError } from '../threads/failure.js';
 import type { CheckpointOutcome, Method } from '../threads/protocol.js';
 import { RemoteConnection, type RemoteCursor, type StopHandle } from '../threads/remote.js';
+import type { FirstResult } from './ahead.js';
 import type { Turn } from './turn.js';
 import type { Writer } from './writer.js';
 
@@ -24,15 +25,18 @@ export class WriterHolder {
   readonly #remote: RemoteConnection;
   /** A BEGIN that travels with the next statement. */
   #begin: { behavior: BeginBehavior; readonly: boolean } | undefined;
+  #first: FirstResult | undefined;
   /** Calls that are not answered. */
   #underWay = 0;
   /** Why it can be used no more: made into an error only where somebody asks, since every
    * transaction ends. */
   #ended: (() => Error) | undefined;
 
-  constructor(writer: Writer, turn: Turn, driver: string) {
+  /** @param first what its first call came to, where that has run before its turn. */
+  constructor(writer: Writer, turn: Turn, driver: string, first?: FirstResult) {
     this.#writer = writer;
     this.#turn = turn;
+    this.#first = first;
     this.#remote = new RemoteConnection({
       thread: writer.thread,
       driver,
@@ -58,7 +62,8 @@ export class WriterHolder {
   }
 
   begin(behavior: BeginBehavior, readonly = false): void {
-    this.#begin = { behavior, readonly };
+    if (this.#first === undefined) this.#begin = { behavior, readonly };
+    else this.unended = true;
     this.inTransaction = true;
   }
 
@@ -86,9 +91,18 @@ export class WriterHolder {
     handle?: StopHandle,
   ): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended());
+    if (this.#first !== undefined) return this.#takeFirst(params);
     // What may be interrupted must not share its commit with what ended before.
     this.#beginFor(statement.classification.mayRollback || handle !== undefined);
     return this.#remote.execute(statement, method, params, handle);
+  }
+
+  #takeFirst(params: BoundParams): Promise<unknown> {
+    const { call, reply } = this.#first as FirstResult;
+    this.#first = undefined;
+    this.#underWay++;
+    if (params !== call.params) return Promise.reject(new Error('another call ran ahead'));
+    return Promise.resolve(this.#remote.result(reply));
   }
 
   exec(script: string, alone = false, handle?: StopHandle): Promise<unknown> {

@@ -53,6 +53,11 @@ export class SharedCommit {
     return this.#waiting === 0 || now - this.#since <= Math.max(LONGEST_SHARING, worthwhile);
   }
 
+  /** How many more may join behind the one that runs. */
+  room(now: number): number {
+    return this.mayJoin(now) ? MOST_SHARING - 2 - this.#waiting : 0;
+  }
+
   join(now: number): void {
     if (this.#waiting++ === 0) this.#since = now;
   }

@@ -1,9 +1,20 @@
 import type { Deadline } from '../deadlines.js';
 import { PoolError } from '../errors.js';
+import type { Statement } from '../statements/catalogue.js';
+import type { BoundParams } from '../statements/params.js';
+import type { Method } from '../threads/protocol.js';
+import type { FirstResult } from './ahead.js';
 import type { Guest } from './guest-units.js';
 
 /** What a turn on the writer is for: it says so in messages. */
 export type TurnKind = 'transaction' | 'lease' | 'script' | 'bulk' | 'checkpoint' | 'pull';
+
+/** A statement that waits for the writer, to be the first of a transaction. */
+export interface FirstCall {
+  readonly statement: Statement;
+  readonly method: Method;
+  readonly params: BoundParams;
+}
 
 export interface TurnRequest {
   readonly kind: TurnKind;
@@ -17,8 +28,13 @@ export interface TurnRequest {
   readonly limit: number;
   /** Tells who holds the writer, by a stack as a rule. */
   readonly opener: (() => Error) | undefined;
-  /** It has the writer: what it sends in this tick travels at once. */
-  granted(turn: Turn): void;
+  /** What it will begin with, where that is known before its turn comes. */
+  first?(): FirstCall | undefined;
+  /**
+   * It has the writer: what it sends in this tick travels at once. With a result, its transaction has
+   * begun, and run its first call.
+   */
+  granted(turn: Turn, first?: FirstResult): void;
   /** It will not get the writer. */
   refused(error: unknown): void;
   /** It lasted too long: the writer has been taken away, and its work is being rolled back. */
@@ -38,6 +54,8 @@ export class Turn {
   /** When its transaction began, in ms; 0 while none is open. */
   begunAt = 0;
   over = false;
+  /** How many commands it has sent, but for its ends. */
+  sent = 0;
   /** The last one-shot write that was issued before it. */
   readonly after: number;
 

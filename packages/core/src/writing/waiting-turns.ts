@@ -42,6 +42,14 @@ export class WaitingTurns {
     return true;
   }
 
+  /** Those of this process in their order, up to the first of another. */
+  *[Symbol.iterator](): Iterator<Turn> {
+    for (const turn of this.#turns) {
+      if (turn.request.guest !== undefined) return;
+      yield turn;
+    }
+  }
+
   /** Who is next. */
   get next(): Turn | undefined {
     let [next] = this.#turns;

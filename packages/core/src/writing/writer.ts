@@ -2,9 +2,11 @@ import type { Deadlines } from '../deadlines.js';
 import { lostError } from '../threads/failure.js';
 import type { Line, LineOwner, Told } from '../threads/line.js';
 import type { Answer, Command } from '../threads/protocol.js';
+import { Ahead, type FirstResult } from './ahead.js';
 import { Asking } from './asking.js';
 import { Brake } from './brake.js';
 import { GroupQueue, MOST_UNITS } from './group-queue.js';
+import { Outgoing } from './outgoing.js';
 import type { StartLine, TurnCounts, WriterOptions, WriterOwner } from './owner.js';
 import { SharedCommit } from './shared-commit.js';
 import { Sweeper } from './sweeper.js';
@@ -29,20 +31,15 @@ export class Writer {
   /** Those who wait for a turn, first come first served. */
   readonly #waiting: WaitingTurns;
   #turn: Turn | undefined;
+  readonly #ahead = new Ahead();
   readonly #asking = new Asking();
   /** Whether turns had the writer last: groups and turns alternate. */
   #turnLast = false;
   #open = false;
   #closing = false;
-  #commands: Command[] = [];
-  #scheduled = false;
-  /** A clock that is read once a tick. */
+  readonly #outgoing = new Outgoing(() => this.#flush());
   #now = performance.now();
   readonly #sweeper: Sweeper;
-  readonly #flushLater = () => {
-    this.#scheduled = false;
-    this.#flush();
-  };
 
   constructor(start: StartLine, owner: WriterOwner, deadlines: Deadlines, options: WriterOptions) {
     this.#startLine = start;
@@ -78,12 +75,12 @@ export class Writer {
 
   submit(unit: Unit): void {
     this.groups.add(unit);
-    if (!this.#scheduled) this.#schedule();
+    this.#outgoing.schedule();
   }
 
   /** Units of another process have joined those that gather. */
   gathered(): void {
-    if (!this.#scheduled) this.#schedule();
+    this.#outgoing.schedule();
   }
 
   /** Stops a write: nothing of it is stored, the answer tells soon what is, or nobody knows. */
@@ -95,7 +92,7 @@ export class Writer {
   acquire(request: TurnRequest): Turn {
     const turn = new Turn(request, this.groups.issued);
     this.#waiting.add(turn);
-    if (!this.#scheduled) this.#schedule();
+    this.#outgoing.schedule();
     return turn;
   }
 
@@ -108,16 +105,19 @@ export class Writer {
 
   /** Sends a command that is nobody's turn's, and changes nothing. */
   aside(command: Command): void {
-    this.#commands.push(command);
-    if (!this.#scheduled) this.#schedule();
+    this.#outgoing.push(command);
+    this.#outgoing.schedule();
   }
 
   /** Sends a command of the turn that has the writer; those of one tick travel together. */
   send(command: Command): void {
-    // What begins no transaction of its own must not run inside one that waits for its commit.
-    if (this.sharedCommit.isOpen && this.#turn?.begunAt === 0 && command.type !== 'end') {
-      this.#settle();
+    const turn = this.#turn;
+    if (command.type !== 'end') {
+      // What begins no transaction of its own must not run inside one that waits for its commit.
+      if (this.sharedCommit.isOpen && turn?.begunAt === 0) this.#settle();
+      if (command.type !== 'begin') this.#ahead.sent(turn);
     }
+    if (command.type !== 'end' || command.next !== true) this.#ahead.drop();
     this.aside(command);
   }
 
@@ -148,28 +148,31 @@ export class Writer {
     }
     // What is rolled back leaves the others waiting for their commit.
     const share = leave && (how === 'commit' || this.sharedCommit.isOpen) && this.#mayShare(now);
-    this.send({ type: 'end', task, how, share });
-    if (how === 'commit') this.sharedCommit[share ? 'join' : 'sent'](now);
-    if (leave) this.leave(turn, share);
+    const isCommit = how === 'commit';
+    if (isCommit) this.#ahead.ended(turn);
+    const first = isCommit && share ? this.#ahead.take(this.#waiting.next) : undefined;
+    this.send({ type: 'end', task, how, share, next: first !== undefined });
+    if (isCommit) this.sharedCommit[share ? 'join' : 'sent'](now);
+    if (leave) this.leave(turn, share, first);
   }
 
   /** The turn is over: whatever it sent is on its way. */
-  leave(turn: Turn, share = false): void {
+  leave(turn: Turn, share = false, first?: FirstResult): void {
     if (turn.over) return;
     if (this.thread.isRemote && this.#turn === turn) {
-      this.#commands.push({ type: 'leave', session: 0, clean: true });
+      this.#outgoing.push({ type: 'leave', session: 0, clean: true });
     }
-    this.#over(turn, share);
+    this.#over(turn, share, first);
   }
 
-  #over(turn: Turn, share = false): void {
+  #over(turn: Turn, share = false, first?: FirstResult): void {
     turn.over = true;
     this.#deadlines.clear(turn.deadline);
     if (this.#turn !== turn) return;
     this.#turn = undefined;
     this.#turnLast = true;
-    if (share) this.#grant(this.#waiting.next as Turn);
-    else if (!this.#scheduled) this.#schedule();
+    if (share) this.#grant(this.#waiting.next as Turn, first);
+    else this.#outgoing.schedule();
     this.#owner.ended();
   }
 
@@ -187,11 +190,6 @@ export class Writer {
       turn.over = true;
       turn.request.refused(error);
     }
-  }
-
-  /** Settles what the thread has and will not answer. */
-  rejectSent(error: Error): void {
-    for (const unit of this.groups.takeSent()) unit.settle(error);
   }
 
   #start(): Line {
@@ -230,17 +228,6 @@ export class Writer {
     });
   }
 
-  #schedule(): void {
-    this.#scheduled = true;
-    process.nextTick(this.#flushLater);
-  }
-
-  #flushAfter(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#flushLater);
-  }
-
   #mayShare(now: number): boolean {
     if (this.brake.ms > 0 || this.#waiting.next?.request.shares !== true) return false;
     return this.sharedCommit.mayJoin(now);
@@ -249,10 +236,10 @@ export class Writer {
   /** Commits what ended transactions left: nobody shares it. */
   #settle(): void {
     this.sharedCommit.close();
-    this.#commands.push({ type: 'settle' });
+    this.#outgoing.push({ type: 'settle' });
   }
 
-  #grant(turn: Turn): void {
+  #grant(turn: Turn, first?: FirstResult): void {
     this.#waiting.grant(turn);
     this.#turn = turn;
     turn.since = performance.now();
@@ -263,7 +250,12 @@ export class Writer {
       this.#owner.writesSettled();
       this.#sweeper.start();
     }
-    turn.request.granted(turn);
+    if (first !== undefined) {
+      turn.begunAt = turn.since;
+      turn.sent = 1;
+      this.counts.transactions++;
+    }
+    turn.request.granted(turn, first);
   }
 
   #expire(turn: Turn): void {
@@ -306,9 +298,15 @@ export class Writer {
       if (this.thread.isRemote) this.#askFor();
       else this.#next();
     } else if (this.groups.queued > 0) this.#sweeper.start();
-    if (this.#commands.length > 0) {
-      const commands = this.#commands.splice(0);
+    const commands = this.#outgoing.take();
+    if (commands.length > 0) {
       const isOpen = (this.#turn?.begunAt ?? 0) > 0;
+      if (isOpen && !this.thread.isRemote && this.brake.ms === 0) {
+        const room = this.sharedCommit.room(this.#now);
+        commands.push(
+          ...this.#ahead.commands(this.#turn as Turn, this.#waiting, room, this.thread),
+        );
+      }
       this.thread.post(commands, waitFor(commands, isOpen, this.groups.isQuick));
     }
     if (this.#turn === undefined) this.#asking.rest(this.thread, this.groups);
@@ -332,13 +330,13 @@ export class Writer {
       const behind = groups.sent > 0;
       if (behind && (groups.queued < MOST_UNITS || this.#waiting.length > 0)) return;
       this.#turnLast = false;
-      this.#commands.push(groups.next(this.thread, upTo));
+      this.#outgoing.push(groups.next(this.thread, upTo));
     }
   }
 
   /** The same where another process grants turns. */
   #askFor(): void {
-    this.#commands.push(...this.#asking.next(this.thread, this.groups, this.#waiting));
+    this.#outgoing.push(...this.#asking.next(this.thread, this.groups, this.#waiting));
     if (!this.#asking.pausing || this.groups.queued + this.#waiting.length === 0) return;
     if (this.groups.queued > 0) this.#sweeper.start();
     // Nothing is sent now that would keep the process alive for those who wait.
@@ -361,7 +359,7 @@ export class Writer {
     const waited = units.length > 0 ? this.#now - (units[0] as Unit).since : 0;
     // The next group goes out first, so that the thread works while these callers wake; but where a
     // commit is a trip to a store, what they do next travels with it.
-    if (this.#isFar) this.#flushAfter();
+    if (this.#isFar) this.#outgoing.scheduleAfter();
     else this.#flush();
     if (units.length === 0) return;
     const { decoder } = this.thread;
@@ -380,7 +378,8 @@ export class Writer {
     const turn = this.#turn;
     this.#turn = undefined;
     this.sharedCommit.close();
-    this.#commands = [];
+    this.#ahead.drop();
+    this.#outgoing.take();
     const error = lostError(cause, committing);
     const { isRemote } = this.thread;
     for (const unit of this.groups.lost(isRemote)) unit.settle(error);

@@ -1,0 +1,105 @@
+import type { WriterTools } from './group-run.js';
+import type { Outbox } from './outbox.js';
+import { type Command, WordReader, type Words } from './protocol.js';
+
+/** What SQLite tells of the last statement, and does not take back with a savepoint. */
+type Told = readonly [changes: number | bigint, rowid: number | bigint];
+
+/**
+ * The first statements of transactions whose turn is still to come, run while the caller of the
+ * transaction before them thinks: each in a savepoint above the last. Nobody hears of them before
+ * that transaction has ended. Where it goes on instead, they are undone and will run again.
+ */
+export class AheadRun {
+  readonly #tools: WriterTools;
+  readonly #outbox: Outbox;
+  /** What the open transaction was told before any of these ran, and what each of them was. */
+  #before: Told = [0, 0];
+  #told: Told[] = [];
+  /** Whether one has failed: then none may follow. */
+  #failed = false;
+
+  constructor(tools: WriterTools, outbox: Outbox) {
+    this.#tools = tools;
+    this.#outbox = outbox;
+  }
+
+  /**
+   * Runs one more, or refuses to: then it runs in its turn, as does what fails here.
+   *
+   * @param mayFollow whether the open transaction may be followed by another in the same commit.
+   * @throws what undid the whole transaction.
+   */
+  run({ task, words }: Command & { type: 'ahead' }, mayFollow: () => boolean): void {
+    const out: Words = [];
+    const mayRun =
+      this.#told.length > 0 ? isRestorable(this.#told.at(-1) as Told) : this.#mayBegin(mayFollow);
+    const hasRun = mayRun && !this.#failed && this.#run(words, out);
+    const { inTransaction } = this.#tools.connection.db;
+    if (hasRun) this.#outbox.push({ type: 'held', task, inTransaction, words: out });
+    else this.#outbox.done(task, inTransaction);
+  }
+
+  #mayBegin(mayFollow: () => boolean): boolean {
+    const { connection } = this.#tools;
+    // Both are told of each statement that runs, and of none that it is undone.
+    if (connection.feed !== undefined || connection.gate !== undefined || !mayFollow())
+      return false;
+    this.#before = connection.changes();
+    return isRestorable(this.#before);
+  }
+
+  #run(words: Words, out: Words): boolean {
+    const { connection, runner } = this.#tools;
+    const reader = new WordReader(words);
+    connection.control('SAVEPOINT poolite_transaction');
+    try {
+      runner.run(connection, reader.number(), reader, out);
+      this.#told.push(connection.changes());
+      return true;
+    } catch (error) {
+      // https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
+      if (!connection.db.inTransaction) throw error;
+      this.#undoOne();
+      this.#failed = true;
+      return false;
+    }
+  }
+
+  /** The turn of the first one has come: its transaction is the open one now. */
+  take(): void {
+    const told = this.#told.shift();
+    if (told === undefined) throw new Error('nothing ran ahead');
+    this.#before = told;
+  }
+
+  /** Undoes them: the transaction before them ends without them. */
+  drop(): void {
+    for (const _ of this.#told) this.#undoOne();
+    this.forget();
+  }
+
+  /** Undoes them: the transaction before them goes on, as if they had not run. */
+  undo(): void {
+    if (this.#told.length === 0 && !this.#failed) return;
+    this.drop();
+    this.#tools.connection.tellInsert(BigInt(this.#before[1]));
+  }
+
+  /** They are gone with the transaction. */
+  forget(): void {
+    if (this.#told.length > 0) this.#told = [];
+    this.#failed = false;
+  }
+
+  #undoOne(): void {
+    const { connection } = this.#tools;
+    connection.control('ROLLBACK TO poolite_transaction');
+    connection.control('RELEASE poolite_transaction');
+  }
+}
+
+/** Whether SQLite can be made to tell this once more: see `Connection.tellInsert`. */
+function isRestorable([changes, rowid]: Told): boolean {
+  return Number(changes) === 1 && Number.isSafeInteger(Number(rowid));
+}
