@@ -1,7 +1,9 @@
 import { eq, getTableName, type Table } from 'drizzle-orm';
 import { Cache, type MutationOption } from 'drizzle-orm/cache/core';
 import { expect, test } from 'vitest';
-import { account, openBank, outcome, owner } from './support/db.ts';
+import { account, freshBanks, outcome, owner } from './support/db.ts';
+
+const freshBank = freshBanks();
 
 /** A cache that keeps everything in memory, and notes what is asked of it. */
 class Noted extends Cache {
@@ -43,7 +45,7 @@ class Noted extends Cache {
 
 async function open(strategy: 'explicit' | 'all' = 'all') {
   const cache = new Noted(strategy);
-  const bank = await openBank({ cache });
+  const bank = await freshBank({ cache });
   return { ...bank, noted: cache.noted, cache };
 }
 
@@ -113,6 +115,6 @@ test('db.$cache is the cache, and forgets on demand', async () => {
 });
 
 test('without a cache, db.$cache does nothing', async () => {
-  const { db } = await openBank();
+  const { db } = await freshBank();
   expect(await db.$cache.invalidate({ tables: account })).toBeUndefined();
 });

@@ -11,7 +11,9 @@ import {
 } from 'drizzle-orm/sqlite-core';
 import { expect, test } from 'vitest';
 import { ADA, byId, type Case, GRACE, named, tryCases } from './support/cases.ts';
-import { account, openBank, owner } from './support/db.ts';
+import { account, freshBanks, owner } from './support/db.ts';
+
+const freshBank = freshBanks();
 
 /** Whoever fetches more than the first of these fetches for ever. */
 const ENDLESS = sql`(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)`;
@@ -213,7 +215,7 @@ tryCases('relational queries', relational);
 tryCases('prepared queries', prepared);
 
 test('a prepared query runs as often as it likes, from many callers at once', async () => {
-  const { db } = await openBank();
+  const { db } = await freshBank();
   const query = named(db).where(byId).prepare();
   const ids = Array.from({ length: 200 }, (_, n) => (n % 2) + 1);
   const rows = await Promise.all(ids.map((id) => query.get({ id })));
@@ -221,7 +223,7 @@ test('a prepared query runs as often as it likes, from many callers at once', as
 });
 
 test('views', async () => {
-  const { db, pool } = await openBank();
+  const { db, pool } = await freshBank();
   await pool.exec('CREATE VIEW rich AS SELECT owner_id, cents FROM account WHERE cents > 100');
   const rich = sqliteView('rich').as((qb) =>
     qb.select({ ownerId: account.ownerId, cents: account.cents }).from(account),
@@ -230,7 +232,7 @@ test('views', async () => {
 });
 
 test('a read does not overtake the writes that were issued before it', async () => {
-  const { db } = await openBank();
+  const { db } = await freshBank();
   for (let n = 0; n < 50; n++) {
     const write = db.insert(account).values({ cents: n }).run();
     expect(await db.$count(account)).toBe(3 + n);
@@ -239,7 +241,7 @@ test('a read does not overtake the writes that were issued before it', async () 
 });
 
 test('a many-to-many relation through a table of pairs', async () => {
-  const { pool } = await openBank();
+  const { pool } = await freshBank();
   const tag = sqliteTable('tag', { name: text().primaryKey() });
   const tagged = sqliteTable('tagged', {
     a: text().references(() => tag.name),

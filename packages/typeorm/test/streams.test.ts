@@ -2,12 +2,14 @@ import { once } from 'node:events';
 import type { ReadStream } from 'node:fs';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { describe, expect, test } from 'vitest';
-import { Account, account, NO_LIMITS, openSource, poolOf } from './support/db.ts';
+import { Account, account, freshSources, NO_LIMITS, openSource, poolOf } from './support/db.ts';
 
 const ROWS = 3000;
 
-async function filled(): Promise<DataSource> {
-  const source = await openSource({}, NO_LIMITS);
+const freshSource = freshSources();
+
+async function filled(opened = freshSource()): Promise<DataSource> {
+  const source = await opened;
   const sets = Array.from({ length: ROWS }, (_, n) => [`name ${n}`]);
   await poolOf(source).runMany('INSERT INTO account (name) VALUES (?)', sets);
   return source;
@@ -61,7 +63,7 @@ describe('stream()', () => {
     ],
   ];
   test.each(ends)('of a select builder releases its runner when %s', async (_, end) => {
-    const source = await filled();
+    const source = await filled(openSource({}, NO_LIMITS));
     const runners = runnersOf(source);
     const stream = await source.createQueryBuilder(Account, 'a').select('a.id').stream();
     expect(runners.map(({ isReleased }) => isReleased)).toEqual([false]);

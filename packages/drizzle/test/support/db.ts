@@ -60,9 +60,9 @@ export async function openBank(
 /** The same in one pool for the tests of a file that leave it idle: to open one takes longer than they do. */
 export function freshBanks() {
   const freshPool = sharedPool();
-  return async () => {
+  return async (config: Omit<DrizzleConfig<Schema>, 'schema'> = {}) => {
     const pool = await freshPool(`${TABLES.join(';')};${ROWS}`);
-    return { db: drizzle(pool, { schema }), pool, file: pool.file };
+    return { db: drizzle(pool, { ...config, schema }), pool, file: pool.file };
   };
 }
 
