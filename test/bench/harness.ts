@@ -42,6 +42,8 @@ export interface Scenario {
   /** The first is the baseline. */
   contenders(folder: string): Promise<Contender[]>;
   rounds: number;
+  /** Rounds of each before those that count; default: 1. V8 compiles by how often something ran. */
+  warmUps?: number;
   /** What takes longer than a few seconds whatever the rounds is left out of a quick run. */
   long?: true;
   /** The least (or most) that a contender must reach: of the ratio, or of the figure itself. */
@@ -122,7 +124,7 @@ function lineOf(scenario: Scenario, results: readonly Result[], result: Result):
 
 /**
  * Runs a scenario: the contenders take turns, round by round, each of them first in one of them, so that
- * whatever else the machine does falls on all alike. One round of each goes before, to warm up. A
+ * whatever else the machine does falls on all alike. One round of each goes before, or more, to warm up. A
  * contender that fails is told of with its error, and runs no more.
  */
 export async function runScenario(scenario: Scenario): Promise<Line[]> {
@@ -130,7 +132,7 @@ export async function runScenario(scenario: Scenario): Promise<Line[]> {
   const contenders = await scenario.contenders(folder);
   const results = contenders.map((contender): Result => ({ contender, values: [] }));
   try {
-    for (let round = -1; round < scenario.rounds; round++) {
+    for (let round = -(scenario.warmUps ?? 1); round < scenario.rounds; round++) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const result = results[(turn + Math.max(round, 0)) % contenders.length] as Result;
         if (result.error !== undefined) continue;

@@ -83,7 +83,9 @@ function scenarios(what: string, work: Work, callers: number, floors: Floors): S
   const scenario = (against: number, ratio: number | undefined): Scenario => ({
     name: `typeorm: ${what}, ${callersOf(callers)}, synchronous full`,
     unit: 'calls/s',
-    rounds: 5,
+    rounds: 7,
+    // A server's code has run for longer than three seconds: until then V8 has compiled little of TypeORM's.
+    warmUps: 5,
     contenders: async (folder) => [
       await stock(folder, against, work),
       await pool(folder, callers, work),

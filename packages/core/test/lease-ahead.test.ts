@@ -1,6 +1,7 @@
 import type { Lease, Pool } from '@poolite/core';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { deadlyPool } from './support/deadly.ts';
 import { freshFile, openPool, outcome, writeModule } from './support/folder.ts';
 import { observe, refuseUnhandled, turn } from './support/observer.ts';
 import { Reference } from './support/reference.ts';
@@ -169,6 +170,53 @@ describe('a first statement that runs before its turn', () => {
     await pool.run('DELETE FROM t WHERE id < 0');
     for (const _ of range(5)) expect(await goesOn()).toBe(false);
   });
+});
+
+/** Early transactions of one INSERT each, all at once: how each ended, and what is stored must agree. */
+async function checkAnswers(mine: Pool, sql: string, all: readonly (readonly [number, unknown])[]) {
+  const one = async (params: readonly unknown[]) => {
+    const lease = await mine.lease('write', { early: true });
+    try {
+      await lease.run('BEGIN IMMEDIATE');
+      await lease.run(sql, params as [number]);
+      await lease.run('COMMIT');
+    } finally {
+      await lease.release();
+    }
+  };
+  // They teach that a transaction ends behind the statement.
+  for (const n of range(12)) await one([1000 + n, 0]);
+  const answers = await Promise.all(all.map((params) => outcome(one(params))));
+  const stored = observe(mine)
+    .prepare('SELECT id FROM t WHERE id < 1000 ORDER BY id')
+    .pluck()
+    .all();
+  const unknown = all.filter((_, i) => answers[i] === 'POOL_OUTCOME_UNKNOWN').map(([id]) => id);
+  expect(stored.filter((id) => !unknown.includes(id as number))).toEqual(
+    all.filter((_, i) => answers[i] === 'resolved').map(([id]) => id),
+  );
+  return answers;
+}
+
+test('one that finds the disk full fails, and what it undid with it is not acknowledged', async () => {
+  const file = freshFile();
+  const source = "export default (db) => db.exec('PRAGMA max_page_count = 100');";
+  const mine = openPool(file, { setup: writeModule(file, 'small.mjs', source) });
+  await mine.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a)');
+  const all = range(9).map((n) => [n, n === 4 ? 'x'.repeat(1_000_000) : 'y'] as const);
+  const answers = await checkAnswers(mine, 'INSERT INTO t (id, a) VALUES (?, ?)', all);
+  expect(answers[4]).toBe('SQLITE_FULL');
+  expect(new Set(answers)).toEqual(new Set(['resolved', 'SQLITE_FULL']));
+  expect(answers.slice(5)).toEqual(range(4).map(() => 'resolved'));
+});
+
+test('one that kills the thread leaves no answer untrue, and the writer to the others', async () => {
+  const { pool: mine, lost } = await deadlyPool();
+  const all = range(9).map((n) => [n, n === 4 ? 1 : 0] as const);
+  const answers = await checkAnswers(mine, 'INSERT INTO t (id, who) VALUES (?, die_if(?))', all);
+  expect(answers[4]).toMatch(/POOL_THREAD_LOST|POOL_OUTCOME_UNKNOWN/);
+  expect(answers.at(-1)).toBe('resolved');
+  expect(new Set(lost)).toEqual(new Set(['writer']));
 });
 
 type Step =
