@@ -6,7 +6,8 @@ import { type Dialect, SqliteDialect } from 'kysely';
 export function dialectOf(name: string, file: string): Dialect {
   switch (name) {
     case 'poolite':
-      return new PooliteDialect({ database: file });
+      // All transfers begin at once: on a busy machine the last of them waits for long.
+      return new PooliteDialect({ database: file, acquireTimeout: 60_000 });
     case 'sqlite':
       return new SqliteDialect({ database: new Database(file) });
     default:
