@@ -5,6 +5,10 @@ import { type Command, WordReader, type Words } from './protocol.js';
 /** What SQLite tells of the last statement, and does not take back with a savepoint. */
 type Told = readonly [changes: number | bigint, rowid: number | bigint];
 
+const NOT_NOW = new Error(
+  'a statement that ran ahead failed, or others must not run behind this one',
+);
+
 /**
  * The first statements of transactions whose turn is still to come, run while the caller of the
  * transaction before them thinks: each in a savepoint above the last. Nobody hears of them before
@@ -17,7 +21,7 @@ export class AheadRun {
   #before: Told = [0, 0];
   #told: Told[] = [];
   /** Whether one has failed: then none may follow. */
-  #failed = false;
+  #hasFailed = false;
 
   constructor(tools: WriterTools, outbox: Outbox) {
     this.#tools = tools;
@@ -25,28 +29,34 @@ export class AheadRun {
   }
 
   /**
-   * Runs one more, or refuses to: then it runs in its turn, as does what fails here.
+   * Runs one more, or refuses to: then it runs in its turn, as does what fails here. A refusal without
+   * an error says that others would be refused as well.
    *
    * @param mayFollow whether the open transaction may be followed by another in the same commit.
    * @throws what undid the whole transaction.
    */
   run({ task, words }: Command & { type: 'ahead' }, mayFollow: () => boolean): void {
     const out: Words = [];
-    const mayRun =
-      this.#told.length > 0 ? isRestorable(this.#told.at(-1) as Told) : this.#mayBegin(mayFollow);
-    const hasRun = mayRun && !this.#failed && this.#run(words, out);
+    const may = this.#may(mayFollow);
+    const hasRun = may === 'run' && this.#run(words, out);
     const { inTransaction } = this.#tools.connection.db;
     if (hasRun) this.#outbox.push({ type: 'held', task, inTransaction, words: out });
-    else this.#outbox.done(task, inTransaction);
+    else this.#outbox.done(task, inTransaction, may === 'not' ? undefined : NOT_NOW);
   }
 
-  #mayBegin(mayFollow: () => boolean): boolean {
-    const { connection } = this.#tools;
-    // Both are told of each statement that runs, and of none that it is undone.
-    if (connection.feed !== undefined || connection.gate !== undefined || !mayFollow())
-      return false;
-    this.#before = connection.changes();
-    return isRestorable(this.#before);
+  #may(mayFollow: () => boolean): 'run' | 'not' | 'not now' {
+    // What is told of now may be told of what has failed.
+    if (this.#hasFailed) return 'not now';
+    let told = this.#told.at(-1);
+    if (told === undefined) {
+      const { connection } = this.#tools;
+      // Both are told of each statement that runs, and of none that it is undone.
+      if (connection.feed !== undefined || connection.gate !== undefined) return 'not';
+      if (!mayFollow()) return 'not';
+      told = connection.changes();
+      this.#before = told;
+    }
+    return isRestorable(told) ? 'run' : 'not now';
   }
 
   #run(words: Words, out: Words): boolean {
@@ -61,7 +71,7 @@ export class AheadRun {
       // https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
       if (!connection.db.inTransaction) throw error;
       this.#undoOne();
-      this.#failed = true;
+      this.#hasFailed = true;
       return false;
     }
   }
@@ -81,7 +91,7 @@ export class AheadRun {
 
   /** Undoes them: the transaction before them goes on, as if they had not run. */
   undo(): void {
-    if (this.#told.length === 0 && !this.#failed) return;
+    if (this.#told.length === 0 && !this.#hasFailed) return;
     this.drop();
     this.#tools.connection.tellInsert(BigInt(this.#before[1]));
   }
@@ -89,7 +99,7 @@ export class AheadRun {
   /** They are gone with the transaction. */
   forget(): void {
     if (this.#told.length > 0) this.#told = [];
-    this.#failed = false;
+    this.#hasFailed = false;
   }
 
   #undoOne(): void {

@@ -7,6 +7,9 @@ const MOST_AHEAD = 20;
 /** So many transactions in a row must have ended behind a statement that they began with. */
 const SURE = 4;
 
+/** Where one is refused (a schema, a listener, a store), so are those that come next: so long, in ms, none is sent. */
+const PAUSE = 100;
+
 /** The first call of a transaction, which was answered before its turn came. */
 export interface FirstResult {
   readonly call: FirstCall;
@@ -28,11 +31,13 @@ interface Run {
  */
 export class Ahead {
   #runs: Run[] = [];
+  #refusedAt = Number.NEGATIVE_INFINITY;
 
   /** What to send behind a statement of `turn`. */
   *commands(turn: Turn, waiting: Iterable<Turn>, room: number, line: Line): Iterable<Command> {
     let before = turn.request.first?.();
     if (before === undefined || turn.sent !== 1) return;
+    if (turn.since - this.#refusedAt < PAUSE) return;
     let at = 0;
     for (const next of waiting) {
       if (before.statement.endsNext < SURE) return;
@@ -51,6 +56,9 @@ export class Ahead {
     this.#runs.push(run);
     const reply = (reply: Reply) => {
       if (reply.type === 'held') run.reply = reply;
+      else if (reply.type === 'done' && reply.failure === undefined) {
+        this.#refusedAt = performance.now();
+      }
     };
     const task = line.expect({ reply, lost: () => {} });
     line.introduce(call.statement);

@@ -8,6 +8,6 @@ export function waitFor(
   isQuick: boolean,
 ): Wait {
   const { type } = commands.at(-1) as Command;
-  if ((type === 'execute' || type === 'ahead') && inTransaction) return 'statement';
+  if (type === 'execute' && inTransaction) return 'statement';
   return type === 'group' && isQuick ? 'statement' : 'commit';
 }
