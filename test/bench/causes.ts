@@ -52,7 +52,7 @@ const CAUSES: readonly (readonly [scenario: string, cause: string])[] = [
     'typeorm: save, 64 callers',
     "The calling thread's: of 65 to 80 us for a save TypeORM takes 45, the pool 22, its adapter 11. Stock's saves fall into one " +
       "another's transactions and share their flush by that; the pool's are transactions of their own, whose first " +
-      'statements run ahead of their turn. Runs differed: 1.0x to 1.6x.',
+      'statements run ahead of their turn. Runs differed: 0.7x to 1.6x.',
   ],
   [
     'typeorm: save, 1 caller',
