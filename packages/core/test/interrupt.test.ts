@@ -1,6 +1,6 @@
 import type { PoolError } from '@poolite/core';
 import { describe, expect, test } from 'vitest';
-import { codes, ENDLESS, ENDLESS_INSERT, endless, givenUp, hooked } from './support/endless.ts';
+import { checkStopped, ENDLESS, ENDLESS_INSERT, endless, hooked } from './support/endless.ts';
 import { failure, freshFile, openPool, outcome } from './support/folder.ts';
 import { sharedPool } from './support/shared-pool.ts';
 import { slowPool } from './support/slow.ts';
@@ -15,14 +15,7 @@ hooked('what would take a minute is stopped, and its connection goes on', () => 
       for (const [i, [name, call]] of Object.entries(endless).entries()) {
         const way = (i % 2 === 0) === (where === 'test.db') ? 'signal' : 'timeout';
         test(`${name}, by its ${way}`, async () => {
-          const pool = await freshPool(TABLE);
-          const error = await givenUp(way, (limits) => call(pool, limits));
-          expect(error.code).toBe(codes[way]);
-          // Each of these would wait for a minute behind what was not stopped.
-          expect(await pool.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
-          await pool.run('INSERT INTO t VALUES (1)');
-          expect(await pool.transaction((tx) => tx.all('SELECT n FROM t'))).toEqual([{ n: 1 }]);
-          expect(pool.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+          await checkStopped(way, call, await freshPool(TABLE));
         });
       }
 

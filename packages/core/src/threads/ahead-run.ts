@@ -70,7 +70,7 @@ export class AheadRun {
     } catch (error) {
       // https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
       if (!connection.db.inTransaction) throw error;
-      this.#undoOne();
+      connection.undo('poolite_transaction');
       this.#hasFailed = true;
       return false;
     }
@@ -85,7 +85,7 @@ export class AheadRun {
 
   /** Undoes them: the transaction before them ends without them. */
   drop(): void {
-    for (const _ of this.#told) this.#undoOne();
+    for (const _ of this.#told) this.#tools.connection.undo('poolite_transaction');
     this.forget();
   }
 
@@ -100,12 +100,6 @@ export class AheadRun {
   forget(): void {
     if (this.#told.length > 0) this.#told = [];
     this.#hasFailed = false;
-  }
-
-  #undoOne(): void {
-    const { connection } = this.#tools;
-    connection.control('ROLLBACK TO poolite_transaction');
-    connection.control('RELEASE poolite_transaction');
   }
 }
 

@@ -194,8 +194,13 @@ export class Connection {
     this.control('SAVEPOINT poolite_told');
     this.db.exec('CREATE TEMP TABLE poolite_told (id INTEGER PRIMARY KEY)');
     this.db.prepare('INSERT INTO temp.poolite_told VALUES (?)').run([rowid]);
-    this.control('ROLLBACK TO poolite_told');
-    this.control('RELEASE poolite_told');
+    this.undo('poolite_told');
+  }
+
+  /** Undoes what ran since the last savepoint of this name, and the savepoint with it. */
+  undo(savepoint: string): void {
+    this.control(`ROLLBACK TO ${savepoint}`);
+    this.control(`RELEASE ${savepoint}`);
   }
 
   /** Runs a statement of the pool's own, which is prepared once: BEGIN, COMMIT and their kin. */

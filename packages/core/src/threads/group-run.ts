@@ -250,8 +250,7 @@ export class GroupRun {
         this.#undoneAt = i;
         throw error;
       }
-      connection.control('ROLLBACK TO poolite_batch');
-      connection.control('RELEASE poolite_batch');
+      connection.undo('poolite_batch');
       out.length = length;
       out.push(...this.#outbox.failed(error, i));
       reader.at = start;

@@ -1,5 +1,15 @@
 import type { Statement } from '../statements/catalogue.js';
-import { type Answer, type Command, type Failure, type OpenedInfo, taskWord } from './protocol.js';
+import type { BoundParams } from '../statements/params.js';
+import {
+  type Answer,
+  type Command,
+  type Failure,
+  type Method,
+  type OpenedInfo,
+  pushStatement,
+  taskWord,
+  type Words,
+} from './protocol.js';
 import { ResultDecoder } from './result.js';
 import type { Stops } from './stops.js';
 
@@ -102,6 +112,14 @@ export abstract class Line {
     statement.known |= bit;
     this.#newIds.push(statement.id);
     this.#newTexts.push(statement.sql);
+  }
+
+  /** A call as the next post may hold it: the other end knows its statement by then. */
+  wordsOf(statement: Statement, method: Method, params: BoundParams): Words {
+    this.introduce(statement);
+    const words: Words = [];
+    pushStatement(words, statement.id, method, params);
+    return words;
   }
 
   /** Lets the other end forget a statement with the next post. */

@@ -2,7 +2,7 @@ import type { Statement } from '../statements/catalogue.js';
 import type { BoundParams } from '../statements/params.js';
 import { anew, errorOf, thrownLater } from './failure.js';
 import type { Line, Reply } from './line.js';
-import { type Command, type Failure, type Method, pushStatement, type Words } from './protocol.js';
+import type { Command, Failure, Method } from './protocol.js';
 import { Failed } from './result.js';
 import { isInterrupted } from './running.js';
 
@@ -74,9 +74,7 @@ export class RemoteConnection {
   ): Promise<unknown> {
     const { session, thread } = this.#route;
     return this.#call((task) => {
-      thread.introduce(statement);
-      const words: Words = [];
-      pushStatement(words, statement.id, method, params);
+      const words = thread.wordsOf(statement, method, params);
       return { type: 'execute', task, session, words };
     }, handle);
   }
@@ -158,9 +156,7 @@ export class RemoteConnection {
     const next = (task: number): Command => {
       if (opened) return { type: 'fetch', task, session, cursor, rows };
       opened = true;
-      thread.introduce(statement);
-      const words: Words = [];
-      pushStatement(words, statement.id, method, params);
+      const words = thread.wordsOf(statement, method, params);
       return { type: 'cursor', task, session, cursor, words, rows };
     };
     return {

@@ -178,8 +178,7 @@ export class TransactionRun {
     const { connection } = this.#tools;
     const { code = '' } = error as { code?: string };
     if (!connection.db.inTransaction || !OBEYS_OR_ROLLBACK.test(code)) return;
-    connection.control('ROLLBACK TO poolite_transaction');
-    connection.control('RELEASE poolite_transaction');
+    connection.undo('poolite_transaction');
     this.#nested = false;
     this.#broken = new Error(
       'the transaction was rolled back by an earlier statement of its own (OR ROLLBACK)',
@@ -280,8 +279,7 @@ export class TransactionRun {
     } catch (error) {
       // What refuses the commit is this transaction: the others passed theirs when they ended.
       if (connection.db.inTransaction && !isRefusedCommit(error)) {
-        connection.control('ROLLBACK TO poolite_transaction');
-        connection.control('RELEASE poolite_transaction');
+        connection.undo('poolite_transaction');
         this.#done([task], error);
         return this.#commitFor(held);
       }
@@ -309,8 +307,7 @@ export class TransactionRun {
     const { connection } = this.#tools;
     if (this.#nested) {
       this.#nested = false;
-      connection.control('ROLLBACK TO poolite_transaction');
-      connection.control('RELEASE poolite_transaction');
+      connection.undo('poolite_transaction');
     } else if (connection.db.inTransaction) {
       connection.control('ROLLBACK');
     }

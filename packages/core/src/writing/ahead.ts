@@ -1,5 +1,5 @@
 import type { Line, Reply } from '../threads/line.js';
-import { type Command, pushStatement, type Words } from '../threads/protocol.js';
+import type { Command } from '../threads/protocol.js';
 import type { FirstCall, Turn } from './turn.js';
 
 /** How many run ahead at most: whoever has the writer waits for them, should it go on. */
@@ -61,10 +61,7 @@ export class Ahead {
       }
     };
     const task = line.expect({ reply, lost: () => {} });
-    line.introduce(call.statement);
-    const words: Words = [];
-    pushStatement(words, call.statement.id, call.method, call.params);
-    return { type: 'ahead', task, words };
+    return { type: 'ahead', task, words: line.wordsOf(call.statement, call.method, call.params) };
   }
 
   /** The result of the one that follows, where it ran and was answered. */

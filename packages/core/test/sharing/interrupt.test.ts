@@ -1,6 +1,6 @@
 import { createPool, type PoolError } from '@poolite/core';
 import { expect, test } from 'vitest';
-import { codes, ENDLESS_INSERT, endless, givenUp, hooked } from '../support/endless.ts';
+import { checkStopped, ENDLESS_INSERT, endless, hooked } from '../support/endless.ts';
 import { failure, outcome } from '../support/folder.ts';
 import { member } from './member.ts';
 import { pair, sharedPair, until } from './pair.ts';
@@ -15,14 +15,7 @@ hooked('what would take a minute in the process that writes is stopped from anot
     const way = i % 2 === 0 ? 'signal' : 'timeout';
     test(`${name}, by its ${way}`, async () => {
       const { client, writer } = await freshPair(TABLE);
-      const error = await givenUp(way, (limits) => call(client, limits));
-      expect(error.code).toBe(codes[way]);
-      // Each of these would wait for a minute behind what was not stopped.
-      expect(await writer.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
-      await writer.run('INSERT INTO t VALUES (1)');
-      expect(await client.transaction((tx) => tx.all('SELECT n FROM t'))).toEqual([{ n: 1 }]);
-      expect(writer.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
-      expect(client.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+      await checkStopped(way, call, client, writer);
     });
   }
 });

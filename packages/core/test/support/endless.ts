@@ -1,5 +1,5 @@
 import { createPool, type Pool, type PoolError } from '@poolite/core';
-import { describe } from 'vitest';
+import { describe, expect } from 'vitest';
 import { failure } from './folder.ts';
 
 /** A count that takes a minute and more on any machine. */
@@ -78,3 +78,21 @@ export const endless: Record<string, (pool: Pool, limits: Limits) => Promise<unk
     await lease.get(ENDLESS, [], limits);
   },
 };
+
+/** Each is given up, and leaves nothing behind, neither where it was asked for nor where it ran. */
+export async function checkStopped(
+  way: 'signal' | 'timeout',
+  call: (pool: Pool, limits: Limits) => Promise<unknown>,
+  client: Pool,
+  writer = client,
+): Promise<void> {
+  const error = await givenUp(way, (limits) => call(client, limits));
+  expect(error.code).toBe(codes[way]);
+  // Each of these would wait for a minute behind what was not stopped.
+  expect(await writer.get('SELECT count(*) AS n FROM t')).toEqual({ n: 0 });
+  await writer.run('INSERT INTO t VALUES (1)');
+  expect(await client.transaction((tx) => tx.all('SELECT n FROM t'))).toEqual([{ n: 1 }]);
+  for (const pool of [writer, client]) {
+    expect(pool.stats()).toMatchObject({ threadsLost: 0, threadsRetired: 0 });
+  }
+}
